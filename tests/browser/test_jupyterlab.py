@@ -1,0 +1,71 @@
+"""Notebooks in a real JupyterLab: they run, figures are drawn and answer, nothing outside is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+
+pytestmark = [pytest.mark.browser]
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+LIMIT_S = 480
+
+PLAIN = "import plotly.graph_objects as go\ngo.Figure(go.Bar(y=[1, 3, 2]))"
+WIDGET = """import ipywidgets
+figure = go.FigureWidget(go.Scatter(y=[0, 1]), layout={"title": "1"})
+slider = ipywidgets.IntSlider(1, 1, 9)
+slider.add_class("the-slider")
+slider.observe(lambda change: figure.update_layout(title=str(change["new"])), names="value")
+ipywidgets.VBox([slider, figure])"""
+TITLES = "() => Array.from(document.querySelectorAll('.js-plotly-plot .gtitle')).map((title) => title.textContent)"
+
+
+def test_a_small_notebook_runs_and_its_slider_moves_the_figure(open_notebook, artifacts, tmp_path):
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    cells = [nbformat.v4.new_code_cell(source) for source in (PLAIN, WIDGET)]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=python3()), folder / "small.ipynb")
+    notebook = open_notebook(folder / "small.ipynb")
+    notebook.run_all(limit_s=90)
+    assert notebook.wait_for_figures(2) == 2
+    handle = notebook.page.locator(".the-slider .noUi-handle")
+    handle.focus()
+    for _ in range(3):
+        notebook.page.keyboard.press("ArrowRight")
+    notebook.page.wait_for_function(f"() => ({TITLES})().includes('4')", timeout=30_000)
+    notebook.screenshot(artifacts / "small.png")
+    assert notebook.tab.outside == set()
+
+
+def test_a_failing_cell_is_noticed(open_notebook, tmp_path):
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    cells = [nbformat.v4.new_code_cell("1 / 0")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=python3()), folder / "failing.ipynb")
+    notebook = open_notebook(folder / "failing.ipynb")
+    with pytest.raises(AssertionError, match="ZeroDivisionError"):
+        notebook.run_all(limit_s=60)
+
+
+def test_the_quick_start_runs(open_notebook, artifacts, tmp_path, mlflow_home, monkeypatch):
+    """As a person would: every cell, with the parameters that make it a tiny run."""
+    document = nbformat.read(NOTEBOOKS / "00_quickstart.ipynb", as_version=4)
+    (index,) = [i for i, cell in enumerate(document.cells) if "parameters" in cell.metadata.get("tags", [])]
+    values = {"smoke": True, "out": str(tmp_path / "report")}
+    source = "\n".join(f"{name} = {value!r}" for name, value in values.items())
+    document.cells.insert(index + 1, nbformat.v4.new_code_cell(source))
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    nbformat.write(document, folder / "00_quickstart.ipynb")
+    monkeypatch.setenv("WORKBENCH_HOME", str(mlflow_home))
+    notebook = open_notebook(folder / "00_quickstart.ipynb")
+    notebook.run_all(limit_s=LIMIT_S)
+    assert notebook.wait_for_figures() >= 1
+    notebook.screenshot(artifacts / "quickstart.png")
+    assert notebook.tab.outside == set()
+    assert (tmp_path / "report" / "report.html").is_file()
+
+
+def python3() -> dict[str, dict[str, str]]:
+    return {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}

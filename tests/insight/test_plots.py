@@ -1,0 +1,190 @@
+"""What each figure must show and must refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from workbench.config import WorkbenchError
+from workbench.insight import figures
+from workbench.insight.plots.costs import MOST_ROWS
+
+Inputs = dict[str, tuple[Callable[..., go.Figure], dict[str, object]]]
+
+
+def _trace(figure: go.Figure, name: str) -> go.Scatter:
+    return next(trace for trace in figure.data if trace.name == name)
+
+
+def test_predicted_against_measured_shows_every_network_and_tells_misses_apart(
+    networks: pd.DataFrame,
+) -> None:
+    figure = figures.predicted_against_measured(networks)
+    missed = _trace(figure, "check, outside its interval")
+    assert list(missed.x) == [networks.loc[39, "measured_ms"]]
+    points = [trace for trace in figure.data if trace.mode == "markers"]
+    assert sum(len(trace.x) for trace in points) == len(networks)
+    assert "29 of 30 checks" in figure.layout.title.subtitle.text
+    low = np.asarray(missed.y) - np.asarray(missed.error_y.arrayminus)
+    assert low == pytest.approx(networks.loc[[39], "low_ms"])
+
+
+def test_an_interval_must_hold_its_prediction(networks: pd.DataFrame) -> None:
+    networks.loc[5, "low_ms"] = networks.loc[5, "high_ms"]
+    with pytest.raises(WorkbenchError, match="row"):
+        figures.predicted_against_measured(networks)
+    with pytest.raises(WorkbenchError, match="low_ms <= predicted_ms"):
+        figures.ranking(networks)
+
+
+def test_an_unknown_role_is_refused(networks: pd.DataFrame) -> None:
+    networks.loc[5, "role"] = "test"
+    with pytest.raises(WorkbenchError, match="'test'"):
+        figures.predicted_against_measured(networks)
+
+
+def test_ranking_is_thin_rises_and_keeps_both_ends() -> None:
+    predicted = np.random.default_rng(2).gamma(4, 2, 15_625) + 0.5
+    frame = pd.DataFrame(
+        {
+            "arch": [str(i) for i in range(15_625)],
+            "predicted_ms": predicted,
+            "low_ms": 0.9 * predicted,
+            "high_ms": 1.1 * predicted,
+        }
+    )
+    figure = figures.ranking(frame)
+    line = _trace(figure, "predicted")
+    assert 200 < len(line.x) < 400
+    assert (np.diff(line.y) >= 0).all()
+    assert line.y[0] == pytest.approx(predicted.min())
+    assert line.y[-1] == pytest.approx(predicted.max())
+    assert len(figure.to_json()) < 60_000
+
+
+def test_ranking_puts_measured_networks_at_their_rank(networks: pd.DataFrame) -> None:
+    networks["measured_ms"] = networks["measured_ms"].where(networks.index == 7)
+    figure = figures.ranking(networks.sample(frac=1, random_state=0))
+    measured = _trace(figure, "measured, inside its interval")
+    assert list(measured.x) == [8]
+    assert list(measured.y) == [networks.loc[7, "measured_ms"]]
+
+
+def test_pareto_front_is_what_nothing_dominates() -> None:
+    generator = np.random.default_rng(3)
+    cost, gain = generator.integers(0, 30, 300).astype(float), generator.integers(0, 30, 300).astype(float)
+    front = figures.pareto_front(cost, gain)
+    better = (cost[None] <= cost[front, None]) & (gain[None] >= gain[front, None])
+    strictly = better & ((cost[None] < cost[front, None]) | (gain[None] > gain[front, None]))
+    assert not strictly.any()
+    dominated = [any((cost[front] <= cost[i]) & (gain[front] >= gain[i])) for i in range(len(cost)) if i not in front]
+    assert all(dominated)
+
+
+def test_pareto_counts_every_network_and_stays_small() -> None:
+    generator = np.random.default_rng(4)
+    frame = pd.DataFrame(
+        {
+            "arch": [f"n{i}" for i in range(15_625)],
+            "predicted_ms": generator.gamma(4, 2, 15_625) + 1,
+            "parameters": 1e6,
+        }
+    )
+    frame["parameters"] *= generator.integers(1, 30, 15_625)
+    figure = figures.pareto(frame)
+    counts = [int(text.split(" ")[0].replace(",", "")) for row in figure.data[0].text for text in row if text]
+    assert sum(counts) == 15_625
+    assert len(figure.to_json()) < 400_000
+
+
+def test_pareto_of_equal_networks_does_not_fail(networks: pd.DataFrame) -> None:
+    networks[["predicted_ms", "accuracy_percent"]] = [3.0, 50.0]
+    assert len(figures.pareto(networks, "accuracy_percent").data[1].x) == 1
+
+
+def test_operator_costs_add_up_end_to_end(operators: pd.DataFrame) -> None:
+    figure = figures.operator_costs(operators)
+    bars = {row: (base, x) for t in figure.data[:-1] for row, base, x in zip(t.y, t.base, t.x, strict=True)}
+    position = 0.0
+    for row in sorted(bars):
+        assert bars[row][0] == pytest.approx(position)
+        position += bars[row][1]
+    assert figure.data[-1].x[0] == pytest.approx(position) == pytest.approx(3.75)
+
+
+def test_many_operators_and_kinds_are_folded_without_losing_time() -> None:
+    count = 120
+    frame = pd.DataFrame(
+        {
+            "name": [f"op {i}" for i in range(count)],
+            "predicted_ms": np.linspace(0.1, 2, count),
+            "kind": [f"k{i % 12}" for i in range(count)],
+        }
+    )
+    figure = figures.operator_costs(frame)
+    rows = sum(len(trace.x) for trace in figure.data[:-1])
+    assert rows == MOST_ROWS
+    assert sum(sum(trace.x) for trace in figure.data[:-1]) == pytest.approx(frame["predicted_ms"].sum())
+    assert len(figure.data) <= 8
+
+
+def test_costs_that_sum_to_nothing_are_refused(operators: pd.DataFrame) -> None:
+    with pytest.raises(WorkbenchError, match="more than 0 ms"):
+        figures.operator_costs(operators.assign(predicted_ms=0.0))
+    with pytest.raises(WorkbenchError, match="'measured_ms'"):
+        figures.operator_costs(operators, measured_ms=-1.0)
+
+
+def test_signature_finds_the_device_that_behaves_alike(signatures: pd.DataFrame) -> None:
+    figure = figures.signature(signatures)
+    twin, mine = _trace(figure, "most alike: twin"), _trace(figure, "this device: mine")
+    np.testing.assert_allclose(twin.y, mine.y)
+    assert np.mean(mine.y) == pytest.approx(1)
+    alone = figures.signature(signatures[signatures["device"] == "mine"])
+    assert len(alone.data) == 1
+
+
+def test_signature_refuses_gaps_doubles_and_two_targets(signatures: pd.DataFrame) -> None:
+    with pytest.raises(WorkbenchError, match="gaps"):
+        figures.signature(signatures.iloc[1:])
+    with pytest.raises(WorkbenchError, match="average them"):
+        figures.signature(pd.concat([signatures, signatures.iloc[:1]]))
+    with pytest.raises(WorkbenchError, match="one target device, got 3"):
+        figures.signature(signatures.assign(role="target"))
+
+
+def test_bandwidth_marks_only_caches_within_the_sweep(inputs: Inputs) -> None:
+    function, arguments = inputs["bandwidth_sweep"]
+    assert [note.text for note in function(**arguments).layout.annotations] == ["L1 48 KiB"]
+    with pytest.raises(WorkbenchError, match="'caches'"):
+        function(**arguments | {"caches": {"l1": 0}})
+
+
+def test_roofline_needs_a_roof() -> None:
+    with pytest.raises(WorkbenchError, match="measure them first"):
+        figures.roofline({}, {"DRAM": 18})
+    with pytest.raises(WorkbenchError, match="'compute_gflops'"):
+        figures.roofline({"fp32": np.nan}, {"DRAM": 18})
+
+
+def test_floors_average_seeds_and_put_the_focus_first(inputs: Inputs) -> None:
+    function, arguments = inputs["floors"]
+    figure = function(**arguments)
+    assert list(figure.data[0].customdata) == ["hodm", "linear"]
+    assert list(figure.data[1].x) == pytest.approx([0.2, 0.32])
+    assert list(figure.data[2].x) == pytest.approx([5, 5])
+    assert "38 % less" in figure.layout.title.subtitle.text
+    with pytest.raises(WorkbenchError, match="'ours'"):
+        function(**arguments, focus="ours")
+
+
+def test_training_curve_draws_every_loss_and_turns_logarithmic() -> None:
+    frame = pd.DataFrame({"step": [1, 2], "loss": [1.0, 0.01], "validation_loss": [1.0, 0.5]})
+    figure = figures.training_curve(frame)
+    assert [trace.name for trace in figure.data] == ["Loss", "Validation loss"]
+    assert figure.layout.yaxis.type == "log"
+    assert figures.training_curve(frame[["step", "validation_loss"]]).layout.yaxis.type != "log"

@@ -1,0 +1,124 @@
+"""From raw rows to tables: what counts, what is left out, what is written."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from workbench.devices.backends import Platform
+from workbench.devices.device import DeviceCard, read_cards
+from workbench.profiling.calm import CalmConfig, Watched
+from workbench.profiling.journal import NETWORK, REFERENCE, Journal, read_raw
+from workbench.profiling.quality import QualityConfig
+from workbench.profiling.reduce import SUMMARY_COLUMNS, reduce_attempts, reduce_raw, reduce_rows, write_tables
+from workbench.profiling.timing import Timing, reduce_samples
+
+P, Q = Platform("torch_eager"), Platform("torch_eager", batch=8)
+CONFIG = QualityConfig(calm=CalmConfig(pulse=1.15, foreign_load=0.25))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two networks on two platforms: one attempt disturbed, one failed, three that do not agree."""
+
+    def burst(ms: float, when: float, pulse: float = 100.0) -> Watched:
+        return Watched(Timing(tuple(int(ms * 1e6 * factor) for factor in (0.99, 1.0, 1.01)), 0, when), pulse, 0.0)
+
+    with Journal(tmp_path, {"campaign": "test"}) as journal:
+        for number, ms in enumerate((3.0, 9.0, 3.1)):
+            journal.append(P, "a", NETWORK, number, burst(ms, number))
+        journal.append(P, "b", NETWORK, 0, burst(40.0, 3, pulse=300))
+        journal.append(P, "b", NETWORK, 1, burst(4.0, 4))
+        journal.append(Q, "a", NETWORK, 0, burst(70.0, 5, pulse=300))
+        journal.append(Q, "b", NETWORK, 0, "RuntimeError: boom")
+        for number in range(5):
+            journal.append(P, "reference", REFERENCE, number, burst(1.0, number))
+    return tmp_path
+
+
+def test_each_burst_is_one_attempt(folder):
+    found = reduce_attempts(read_raw(folder))
+    assert len(found) == 6 + 5
+    assert not ((found["platform"] == Q.name) & (found["arch"] == "b")).any()
+    one = found[(found["platform"] == P.name) & (found["arch"] == "a") & (found["attempt"] == 1)].iloc[0]
+    expected = reduce_samples([8_910_000, 9_000_000, 9_090_000])
+    assert tuple(one[list(expected._fields)]) == pytest.approx(tuple(expected))
+
+
+def test_the_two_attempts_that_agree_best_count(folder):
+    row = summary_of(folder, P, "a")
+    assert row["estimate_ms"] == pytest.approx(3.05)
+    assert row["gap"] == pytest.approx(3.1 / 3.0 - 1)
+    assert (row["attempts"], row["n_runs"]) == (3, 6)
+    assert row["low_ms"] < 3.0
+    assert row["high_ms"] > 3.1
+    assert row["min_ms"] == pytest.approx(2.97)
+
+
+def test_quarantine_counts_only_where_there_is_nothing_else(folder):
+    assert summary_of(folder, P, "b")["estimate_ms"] == pytest.approx(4.0)
+    assert not summary_of(folder, P, "b")["quarantined"]
+    only = summary_of(folder, Q, "a")
+    assert only["estimate_ms"] == pytest.approx(70.0)
+    assert only["quarantined"]
+    assert np.isnan(only["gap"])
+
+
+def summary_of(folder, platform: Platform, arch: str) -> pd.Series:
+    summary = reduce_raw(folder, CONFIG).summary
+    (row,) = summary[(summary["platform"] == platform.name) & (summary["arch"] == arch)].to_dict("records")
+    return row
+
+
+def test_the_table_has_no_number_for_a_failure_and_no_reference(folder):
+    table = reduce_raw(folder, CONFIG).table
+    assert list(table.index) == ["a", "b"]
+    assert list(table) == [P.name, Q.name]
+    assert np.isnan(table.loc["b", Q.name])
+    assert table.notna().sum().sum() == 3
+
+
+def test_the_order_of_raw_rows_does_not_matter(folder):
+    raw = read_raw(folder)
+    shuffled = reduce_rows(raw.sample(frac=1, random_state=0), CONFIG)
+    pd.testing.assert_frame_equal(shuffled.table, reduce_rows(raw, CONFIG).table)
+    columns = ["platform", "arch"]
+    pd.testing.assert_frame_equal(
+        shuffled.summary.sort_values(columns, ignore_index=True),
+        reduce_rows(raw, CONFIG).summary.sort_values(columns, ignore_index=True),
+    )
+
+
+def test_no_rows_give_an_empty_table(tmp_path):
+    Journal(tmp_path, {"campaign": "test"}).close()
+    found = reduce_raw(tmp_path)
+    assert found.table.empty
+    assert list(found.summary) == SUMMARY_COLUMNS
+
+
+def test_the_written_files(folder, tmp_path):
+    reduced = reduce_raw(folder, CONFIG)
+    cards = {name: DeviceCard(name, cores=1) for name in reduced.table}
+    out = tmp_path / "out" / "deeper"
+    path = write_tables(out, "nasbench201", reduced, cards, {"passport": "0123"})
+    assert path == out / "nasbench201.parquet"
+    assert sorted(file.name for file in out.iterdir()) == [
+        "devices.yaml",
+        "fingerprint.json",
+        "nasbench201.parquet",
+        "raw_summary.parquet",
+    ]
+    assert pq.read_schema(path).names == ["arch", P.name, Q.name]
+    pd.testing.assert_frame_equal(pd.read_parquet(path).set_index("arch"), reduced.table)
+    assert list(pd.read_parquet(out / "raw_summary.parquet")) == SUMMARY_COLUMNS
+    assert read_cards(out / "devices.yaml") == cards
+    assert json.loads((out / "fingerprint.json").read_text()) == {"passport": "0123"}
+
+
+def test_tables_are_not_written_where_a_file_is(folder, tmp_path, refusal):
+    (tmp_path / "file").touch()
+    assert "Cannot write" in refusal(write_tables, tmp_path / "file", "nasbench201", reduce_raw(folder), {}, {})

@@ -1,0 +1,88 @@
+"""Toy devices whose law is known: every operator takes the longer of computing and moving, plus its launches.
+
+A roofline (Williams et al. 2009) per operator, added up over the network: additive in milliseconds, as real devices
+nearly are. Compute, memory and launches bind different networks, so a device is told by which of them it is short of.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from workbench.data.networks import Networks, encode
+from workbench.graphs.features import PHYSICS, op_physics
+from workbench.predictor.method import Sources
+from workbench.spaces import get_space
+
+
+@dataclass(frozen=True)
+class Roofline:
+    """A device with a peak in 10^9 FLOP/s, a bandwidth in 10^9 bytes/s and microseconds per launch."""
+
+    gflops: float
+    gbps: float
+    launch_us: float
+
+    def latency_ms(self, networks: Networks) -> np.ndarray:
+        """`a` milliseconds of all ``networks``, exactly."""
+        cost = dict(zip(PHYSICS, op_physics(networks.operators).T, strict=True))
+        compute = sum(value for name, value in cost.items() if name.endswith("flops")) / (self.gflops * 1e6)
+        traffic = (cost["bytes_read"] + cost["bytes_written"]) / (self.gbps * 1e6)
+        return networks.counts @ (np.maximum(compute, traffic) + cost["launches"] * self.launch_us * 1e-3)
+
+
+COMPUTE_BOUND, MEMORY_BOUND = Roofline(20, 500, 0.1), Roofline(5000, 2, 0.1)
+LAUNCH_BOUND = Roofline(5000, 500, 30)
+SOURCES = {
+    "compute": COMPUTE_BOUND,
+    "memory": MEMORY_BOUND,
+    "launch": LAUNCH_BOUND,
+    "edge": Roofline(40, 10, 5),
+    "server": Roofline(300, 30, 4),
+}
+#: Devices that are no source: each between two of them, but none a multiple of one.
+TARGETS = {"phone": Roofline(30, 4, 8), "accelerator": Roofline(400, 8, 15)}
+
+
+@cache
+def toy_networks(count: int = 200, space: str = "nasbench201", seed: int = 0) -> Networks:
+    """``count`` random networks of a real space; nothing is left in the user's cache."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WORKBENCH_CACHE", folder)
+        return encode(space, get_space(space).sample(count, np.random.default_rng(seed)))
+
+
+def toy_sources(
+    networks: Networks, rows: np.ndarray | None = None, devices: Mapping[str, Roofline] = SOURCES
+) -> Sources:
+    """``devices`` measured on ``rows`` (all if None)."""
+    rows = np.arange(len(networks)) if rows is None else rows
+    latency_ms = np.stack([device.latency_ms(networks)[rows] for device in devices.values()], axis=1)
+    return Sources(networks, rows, latency_ms, tuple(devices))
+
+
+def toy_frame(networks: Networks, devices: Mapping[str, Roofline]) -> pd.DataFrame:
+    """The latency table of ``devices`` on all ``networks``, indexed by arch."""
+    columns = {name: device.latency_ms(networks) for name, device in devices.items()}
+    return pd.DataFrame(columns, index=pd.Index(networks.archs, name="arch"))
+
+
+def write_table(folder: Path, frame: pd.DataFrame, space: str = "nasbench201") -> Path:
+    """Write ``frame`` as the table of ``space`` into ``folder``, in the format of DESIGN section 4."""
+    folder.mkdir(parents=True, exist_ok=True)
+    frame.reset_index().to_parquet(folder / f"{space}.parquet", index=False)
+    return folder
+
+
+def rae(actual_ms: np.ndarray, predicted_ms: np.ndarray, left_out: Sequence[int] | np.ndarray = ()) -> float:
+    """Relative absolute error over all rows but ``left_out``."""
+    keep = np.setdiff1d(np.arange(len(actual_ms)), left_out)
+    actual, predicted = actual_ms[keep], predicted_ms[keep]
+    return float(np.abs(actual - predicted).sum() / np.abs(actual - actual.mean()).sum())

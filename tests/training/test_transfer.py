@@ -1,0 +1,167 @@
+"""The contract of every method, and the claim that HODM has to keep: better than FLOPs on a device it has not seen."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from tests.toy import SOURCES, TARGETS, rae, toy_networks, toy_sources
+from workbench.describe.design import Design, build_design
+from workbench.devices.device import DeviceCard
+from workbench.predictor.adapt import HeadConfig
+from workbench.predictor.hodm import HODMConfig
+from workbench.predictor.method import Adapt, Estimate, Sources
+from workbench.training.fit import FitConfig, pretrain
+from workbench.training.transfer import METHODS, choose_probes, hodm, posterior_on, transfer
+
+NETWORKS = toy_networks()
+ROWS = np.arange(0, 200, 2)
+COUNT = 10
+#: The real methods, HODM with a short training.
+QUICK = {**METHODS, "hodm": hodm(FitConfig(steps=150, devices=8), HODMConfig(width=24, heads=2))}
+HASTY = hodm(FitConfig(steps=5, devices=6), HODMConfig(width=12, heads=2))
+CARD = DeviceCard("phone", family="mobile-cpu", memory_bandwidth_gbps=4)
+
+
+@cache
+def known() -> tuple[Sources, Design, np.ndarray]:
+    sources = toy_sources(NETWORKS, ROWS)
+    design = build_design(NETWORKS, ROWS, sources.latency_ms)
+    return sources, design, choose_probes(design, COUNT, np.random.default_rng(0), None)
+
+
+@cache
+def learnt(name: str) -> Adapt:
+    return QUICK[name](*known(), np.random.default_rng(0))
+
+
+def estimate(name: str, device: str, card: DeviceCard | None = None) -> Estimate:
+    return learnt(name)(TARGETS[device].latency_ms(NETWORKS)[known()[2]], card)()
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("device", TARGETS)
+@pytest.mark.parametrize("card", [None, CARD], ids=["no card", "card"])
+def test_estimates_are_positive_and_inside_their_intervals(name, device, card):
+    ms, low, high = estimate(name, device, card)
+    for part in (ms, low, high):
+        assert part.shape == (len(NETWORKS),)
+        assert part.dtype == np.float64
+        assert np.isfinite(part).all()
+    assert (low > 0).all()
+    assert (low <= ms).all()
+    assert (ms <= high).all()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_predicting_twice_is_the_same_and_targets_do_not_meet(name):
+    first = estimate(name, "phone")
+    estimate(name, "accelerator")
+    for one, other in zip(first, estimate(name, "phone"), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_learning_and_adapting_change_nothing_that_was_given(name):
+    sources, design, probes = known()
+    probe_ms = TARGETS["phone"].latency_ms(NETWORKS)[probes]
+    given = (sources.latency_ms, *design, probes, probe_ms, NETWORKS.counts)
+    before = [array.copy() for array in given]
+    method = HASTY if name == "hodm" else METHODS[name]
+    method(sources, design, probes, np.random.default_rng(0))(probe_ms, None)()
+    for array, kept in zip(given, before, strict=True):
+        np.testing.assert_array_equal(array, kept)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_one_seed_twice_agrees_exactly(name):
+    method = HASTY if name == "hodm" else METHODS[name]
+    probe_ms = TARGETS["phone"].latency_ms(NETWORKS)[known()[2]]
+    first, second = (method(*known(), np.random.default_rng(4))(probe_ms, None)() for _ in range(2))
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("name", METHODS)
+def test_one_or_two_probes_still_give_an_answer(name, count):
+    sources, design, probes = known()
+    method = HASTY if name == "hodm" else METHODS[name]
+    actual = TARGETS["phone"].latency_ms(NETWORKS)
+    few = probes[:count]
+    ms, low, high = method(sources, design, few, np.random.default_rng(0))(actual[few], None)()
+    assert np.isfinite(high).all()
+    assert (low > 0).all()
+    assert 0.1 < np.median(ms / actual) < 10
+
+
+@pytest.mark.parametrize("device", TARGETS)
+def test_hodm_beats_the_flops_line_on_a_device_it_has_not_seen(device):
+    actual, probes = TARGETS[device].latency_ms(NETWORKS), known()[2]
+    errors = {name: rae(actual, estimate(name, device).ms, probes) for name in ("hodm", "flops")}
+    assert errors["hodm"] < 0.5 * errors["flops"]
+    assert errors["hodm"] < 0.2
+
+
+@pytest.mark.parametrize("device", TARGETS)
+def test_hodms_intervals_hold_most_of_the_truth(device):
+    actual = TARGETS[device].latency_ms(NETWORKS)
+    _, low, high = estimate("hodm", device)
+    others = np.setdiff1d(np.arange(len(NETWORKS)), known()[2])
+    assert ((low <= actual) & (actual <= high))[others].mean() > 0.75
+
+
+def test_an_outlier_among_the_probes_hardly_moves_hodm():
+    probes = known()[2]
+    actual = TARGETS["phone"].latency_ms(NETWORKS)
+    probe_ms = actual[probes].copy()
+    probe_ms[4] *= 4
+    disturbed, clean = learnt("hodm")(probe_ms, None)(), estimate("hodm", "phone")
+    assert rae(actual, disturbed.ms, probes) < rae(actual, clean.ms, probes) + 0.25
+
+
+def test_transfer_is_what_the_method_does():
+    sources, design, probes = known()
+    config, model = FitConfig(steps=5, devices=6), HODMConfig(width=12, heads=2)
+    probe_ms = TARGETS["phone"].latency_ms(NETWORKS)[probes]
+    pretrained = pretrain(sources, design, probes, np.random.default_rng(0), config, model)
+    narrow, wide = (transfer(pretrained, design, probe_ms, None, factor) for factor in (1.0, 2.0))
+    method = hodm(config, model)(sources, design, probes, np.random.default_rng(0))(probe_ms, None)()
+    np.testing.assert_array_equal(narrow.estimate.ms, method.ms)
+    np.testing.assert_array_equal(narrow.estimate.ms, wide.estimate.ms)
+    middle = narrow.estimate.high_ms - narrow.estimate.ms
+    np.testing.assert_allclose(wide.estimate.high_ms - wide.estimate.ms, 2 * middle)
+    assert (narrow.factor, wide.factor) == (1.0, 2.0)
+    assert narrow.posterior.outlier.shape == (COUNT,)
+    assert 0 <= narrow.posterior.trust <= 1
+
+
+def test_hodm_judges_itself_on_probes_it_was_not_shown():
+    """Each probe is predicted from the others: changing one probe leaves its own prediction in proportion."""
+    sources, design, probes = known()
+    pretrained = pretrain(
+        sources, design, probes, np.random.default_rng(0), FitConfig(steps=5, devices=6), HODMConfig(12, 2)
+    )
+    probe_ms = TARGETS["phone"].latency_ms(NETWORKS)[probes]
+    changed = probe_ms.copy()
+    changed[2] *= 3
+    first, second = (posterior_on(pretrained, design, given, None, HeadConfig()).prior for given in (probe_ms, changed))
+    assert first.probe_ms[2] == pytest.approx(second.probe_ms[2], rel=1e-5)
+    assert first.probe_ms[3] != pytest.approx(second.probe_ms[3], rel=1e-3)
+
+
+def test_default_selector_is_d_optimal_and_others_can_be_named():
+    design = known()[1]
+    draw = np.random.default_rng
+    np.testing.assert_array_equal(
+        choose_probes(design, 5, draw(0), None), choose_probes(design, 5, draw(1), "d_optimal")
+    )
+    assert set(choose_probes(design, 5, draw(0), "random")) != set(choose_probes(design, 5, draw(0), None))
+    assert set(choose_probes(design, 3, draw(0), None, np.array([7, 8, 9]))) == {7, 8, 9}
+
+
+def test_floors_stand_beside_hodm():
+    assert {"hodm", "flops", "nearest", "linear"} <= set(METHODS)
+    assert set(SOURCES).isdisjoint(TARGETS)

@@ -1,0 +1,115 @@
+"""The linear view of a space that source devices give: the design matrix for probe selection and Bayesian heads.
+
+Latency is nearly additive over operators in milliseconds, so a ridge regression on operator counts and physical sums
+describes each source device well. The principal components of those descriptions say how devices differ; the physical
+sums say what a device outside their span may do.
+
+Shapes: `a` networks, `d` source devices, `p` physical sums, `k` operator counts, `r` components.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from workbench.config import WorkbenchError
+from workbench.data.networks import Networks
+
+PENALTIES = (1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0)
+
+
+class Design(NamedTuple):
+    """Feature blocks of `a` networks, each standardised.
+
+    Args:
+        source: `a x d` what each source device would take, relative to its mean.
+        principal: `a x r` principal components of ``source``, scaled to the first one's spread.
+        physics: `a x p` standardised physical sums.
+        census: `a x k` standardised operator counts.
+    """
+
+    source: np.ndarray
+    principal: np.ndarray
+    physics: np.ndarray
+    census: np.ndarray
+
+    @property
+    def blocks(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Principal components, physical sums, operator counts."""
+        return self.principal, self.physics, self.census
+
+    def weighted(self, weights: tuple[float, float, float]) -> np.ndarray:
+        """`a x (r + p + k)` blocks side by side, each times its weight."""
+        return np.concatenate([weight * block for weight, block in zip(weights, self.blocks, strict=True)], axis=1)
+
+    def without(self, device: int) -> Design:
+        """The design as if source ``device`` (a column of ``source``) had not been there."""
+        source = np.delete(self.source, device, axis=1)
+        return self._replace(source=source, principal=principal_components(source))
+
+
+def build_design(networks: Networks, rows: np.ndarray, latency_ms: np.ndarray) -> Design:
+    """The design of ``networks`` from source devices measured on ``rows``.
+
+    Args:
+        networks: `a` networks.
+        rows: `s` rows of ``networks`` that the source devices were measured on.
+        latency_ms: `s x d` milliseconds, NaN where not measured.
+    """
+    features = np.concatenate([networks.census, networks.physics], axis=1)
+    features = features[:, features[rows].std(axis=0) > 0]
+    source = np.empty((len(networks), latency_ms.shape[1]))
+    measured = ~np.isnan(latency_ms)
+    patterns, group = np.unique(
+        measured, axis=1, return_inverse=True
+    )  # devices measured on the same rows share one SVD
+    for index, pattern in enumerate(patterns.T):
+        if pattern.sum() < 2:
+            raise WorkbenchError("A source device expects at least two measured architectures, got fewer; remove it.")
+        members = np.nonzero(group.ravel() == index)[0]
+        relative = latency_ms[np.ix_(pattern, members)]
+        source[:, members] = ridge(features[rows[pattern]], relative / relative.mean(axis=0), features)
+    return Design(source, principal_components(source), standardise(networks.physics), standardise(networks.census))
+
+
+def standardise(table: np.ndarray) -> np.ndarray:
+    """Columns with mean 0 and standard deviation 1."""
+    return (table - table.mean(axis=0)) / (table.std(axis=0) + 1e-12)
+
+
+def principal_components(source: np.ndarray) -> np.ndarray:
+    """`a x min(a, d)` components of ``source``, divided by the spread of the first."""
+    left, spread, _ = np.linalg.svd(source - source.mean(axis=0), full_matrices=False)
+    components = left * spread
+    return components / max(components[:, 0].std(), 1e-12)
+
+
+def ridge(x: np.ndarray, y: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    """Ridge regression with the penalty that leaves the least leave-one-out error, per column of ``y``.
+
+    Args:
+        x: `s x f` features.
+        y: `s x d` targets.
+        queries: `a x f`.
+
+    Returns:
+        `a x d` predictions.
+    """
+    centre, scale = x.mean(axis=0), x.std(axis=0) + 1e-9
+    left, spread, right = np.linalg.svd((x - centre) / scale, full_matrices=False)
+    target = y - y.mean(axis=0)
+    projected = left.T @ target
+    best_error = np.full(y.shape[1], np.inf)
+    best_weights = np.zeros((x.shape[1], y.shape[1]))
+    for penalty in PENALTIES:
+        damped = penalty * len(y) / 100
+        shrink = spread**2 / (spread**2 + damped)
+        leverage = np.minimum((left**2 * shrink).sum(axis=1) + 1 / len(y), 0.999)
+        residual = target - left @ (shrink[:, None] * projected)
+        error = ((residual / (1 - leverage)[:, None]) ** 2).mean(axis=0)
+        weights = right.T @ ((spread / (spread**2 + damped))[:, None] * projected)
+        better = error < best_error
+        best_error[better] = error[better]
+        best_weights[:, better] = weights[:, better]
+    return (queries - centre) / scale @ best_weights + y.mean(axis=0)

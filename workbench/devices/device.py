@@ -1,0 +1,189 @@
+"""Device cards: what is known of a device, each figure with its unit in its name, unknown left out.
+
+A card file is YAML: a mapping from device name to the card's fields. It may also give specifications once per
+piece of hardware, as the bundled catalog does::
+
+    hardware:
+      raspberry-pi-4: {family: mobile-cpu, cores: 4, clock_ghz: 1.5, source: Raspberry Pi 4 product brief}
+    devices:
+      raspi4: {hardware: raspberry-pi-4, batch_size: 1}
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from workbench.config import WorkbenchError, lookup, write_atomically
+
+FAMILIES = (
+    "desktop-gpu",
+    "server-gpu",
+    "embedded-gpu",
+    "desktop-cpu",
+    "server-cpu",
+    "mobile-cpu",
+    "mobile-gpu",
+    "mobile-dsp",
+    "edge-tpu",
+    "vpu",
+    "fpga",
+    "asic",
+)
+
+
+@dataclass(frozen=True)
+class DeviceCard:
+    """What is known of one device as it was measured; ``None`` is unknown, never zero.
+
+    Args:
+        name: column name in a latency table.
+        hardware: what a split keeps apart; one piece of hardware may appear as several devices (batch sizes,
+            runtimes).
+        family: one of `FAMILIES`.
+        batch_size, precision, runtime, threads: how it was run (``32``, ``"fp32"``, ``"onnxruntime 1.31.1"``,
+            ``2``).
+        cores: physical cores (CPU), streaming multiprocessors (GPU) or processing elements (ASIC).
+        clock_ghz: as the vendor states it: base of server CPUs, boost of GPUs, fastest cluster of phones.
+        peak_fp32_gflops, peak_fp16_gflops, peak_bf16_gflops, peak_int8_gops: 10^9 operations/s, a
+            multiply-add counts as two.
+        memory_bandwidth_gbps: 10^9 bytes/s of main memory; l1, l2, l3 likewise for the caches.
+        l1_kib, l2_kib, l3_mib: L1 and L2 (per core on CPUs, L2 of the whole chip on GPUs) and the last level,
+            2^10 and 2^20 bytes.
+        memory_gib: main memory, 2^30 bytes.
+        launch_overhead_us: time to dispatch one operator that does next to nothing.
+        source: where the figures come from.
+    """
+
+    name: str
+    hardware: str | None = None
+    family: str | None = None
+    batch_size: int | None = None
+    precision: str | None = None
+    runtime: str | None = None
+    threads: int | None = None
+    cores: float | None = None
+    clock_ghz: float | None = None
+    peak_fp32_gflops: float | None = None
+    peak_fp16_gflops: float | None = None
+    peak_bf16_gflops: float | None = None
+    peak_int8_gops: float | None = None
+    memory_bandwidth_gbps: float | None = None
+    l1_kib: float | None = None
+    l2_kib: float | None = None
+    l3_mib: float | None = None
+    memory_gib: float | None = None
+    l1_bandwidth_gbps: float | None = None
+    l2_bandwidth_gbps: float | None = None
+    l3_bandwidth_gbps: float | None = None
+    launch_overhead_us: float | None = None
+    source: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.family is not None:
+            lookup("device family", dict.fromkeys(FAMILIES), self.family)
+        for name in ("batch_size", "threads", *CAPABILITY_FIELDS):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
+                raise WorkbenchError(
+                    f"Device '{self.name}': {name} expects a finite number above zero, got {value!r}; leave "
+                    f"an unknown figure out."
+                )
+        for name in ("batch_size", "threads"):
+            value = getattr(self, name)
+            if value is not None and value != int(value):
+                raise WorkbenchError(
+                    f"Device '{self.name}': {name} expects a whole number, got {value!r}; correct the card."
+                )
+        for name in ("name", "hardware", "precision", "runtime", "source"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise WorkbenchError(f"Device '{self.name}': {name} expects text, got {value!r}; put it in quotes.")
+
+    def known(self) -> dict[str, Any]:
+        """The fields that are known, without ``name``: what a card file holds."""
+        return {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.name != "name" and getattr(self, field.name) is not None
+        }
+
+
+#: Names of the numeric capability fields, in the order of the card.
+CAPABILITY_FIELDS: tuple[str, ...] = tuple(
+    field.name
+    for field in fields(DeviceCard)
+    if field.name not in ("name", "hardware", "family", "batch_size", "precision", "runtime", "threads", "source")
+)
+
+_FIELDS = {field.name: field for field in fields(DeviceCard)}
+
+
+def read_cards(path: str | Path) -> dict[str, DeviceCard]:
+    """The cards in the YAML file ``path``, by device name.
+
+    Raises:
+        WorkbenchError: the file cannot be read, is not a mapping of mappings, has an unknown key or an
+        impossible value.
+    """
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise WorkbenchError(f"Cannot read device cards {path}: {error.strerror}; check the path.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise WorkbenchError(
+            f"Device cards {path} are not valid YAML ({str(error).splitlines()[0]}); correct the file."
+        ) from error
+    if content is None:
+        return {}
+    shared: Mapping[str, Any] = {}
+    if isinstance(content, Mapping) and set(content) == {"hardware", "devices"}:
+        shared, content = content["hardware"], content["devices"]
+    if not isinstance(content, Mapping) or not isinstance(shared, Mapping):
+        raise WorkbenchError(
+            f"Device cards {path}: expected a mapping from device name to card, got "
+            f"{type(content).__name__}; correct the file."
+        )
+    return {str(name): _card(str(name), entry, shared, path) for name, entry in content.items()}
+
+
+def _card(name: str, entry: object, shared: Mapping[str, Any], path: Path) -> DeviceCard:
+    if not isinstance(entry, Mapping):
+        raise WorkbenchError(
+            f"Device '{name}' in {path}: expected a mapping of card fields, got {type(entry).__name__}; "
+            f"correct the file."
+        )
+    merged = dict(entry)
+    if shared:
+        specification = lookup("hardware", shared, str(entry.get("hardware")))
+        merged = {**specification, **entry}
+    for key in merged:
+        lookup(f"field of device '{name}'", _FIELDS, str(key))
+    merged.pop("name", None)
+    return DeviceCard(name=name, **merged)
+
+
+def write_cards(path: str | Path, cards: Mapping[str, DeviceCard]) -> Path:
+    """Write ``cards`` as YAML, atomically; unknown fields are left out."""
+    content = {name: card.known() for name, card in cards.items()}
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
+    return write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+@cache
+def _catalog() -> dict[str, DeviceCard]:
+    return read_cards(Path(__file__).with_name("catalog.yaml"))
+
+
+def catalog() -> dict[str, DeviceCard]:
+    """The cards of the bundled catalog: public specifications, by device name."""
+    return dict(_catalog())

@@ -1,0 +1,1 @@
+"""What a network is: operators with physical features in a checked, topologically ordered graph."""

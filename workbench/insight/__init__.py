@@ -1,0 +1,1 @@
+"""Seeing: figures, the attention map and the report that a person reads."""

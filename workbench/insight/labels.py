@@ -1,0 +1,143 @@
+"""Words for axes, hovers and tables: short architecture names, units, safe text."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import math
+import re
+
+NASBENCH201_LETTERS = {
+    "none": "0",
+    "skip_connect": "s",
+    "nor_conv_1x1": "1",
+    "nor_conv_3x3": "3",
+    "avg_pool_3x3": "p",
+}
+NASBENCH201_KEY = (
+    "A network such as 3-s0-13p is read node by node, one letter per incoming edge: "
+    "0 none, s skip, 1 conv 1x1, 3 conv 3x3, p pool."
+)
+_EDGE = re.compile(r"(\w+)~\d+")
+LONGEST = 22
+
+# Suffix of a field's name -> how people write that unit. Longest first:
+# the first that fits is taken.
+UNITS = (
+    ("_gflops_per_s", "GFLOP/s"),
+    ("_flops_per_s", "FLOP/s"),
+    ("_tflops", "TFLOP/s"),
+    ("_gflops", "GFLOP/s"),
+    ("_gops", "GOP/s"),
+    ("_gbps", "GB/s"),
+    ("_percent", "%"),
+    ("_pct", "%"),
+    ("_millions", "millions"),
+    ("_bytes", "bytes"),
+    ("_kib", "KiB"),
+    ("_mib", "MiB"),
+    ("_gib", "GiB"),
+    ("_ghz", "GHz"),
+    ("_mhz", "MHz"),
+    ("_ns", "ns"),
+    ("_us", "µs"),
+    ("_ms", "ms"),
+    ("_s", "s"),
+    ("_watts", "W"),
+    ("_w", "W"),
+    ("_nm", "nm"),
+)
+UNITS_OF_NAMES = {
+    "accuracy": "%",
+    "parameters": "count",
+    "flops": "FLOPs per run",
+    "bytes": "bytes per run",
+    "cores": "count",
+    "threads": "count",
+    "batch_size": "count",
+}
+_ACRONYMS = {
+    "cpu": "CPU", "gpu": "GPU", "fp32": "fp32", "bf16": "bf16", "int8": "int8", "llc": "LLC", "dram": "DRAM",
+    "l1": "L1", "l1d": "L1d", "l1i": "L1i", "l2": "L2", "l3": "L3", "flops": "FLOPs", "simd": "SIMD",
+    "ram": "RAM",
+    "os": "OS", "id": "ID", "macs": "MACs",
+}  # fmt: skip
+
+
+def short_arch(arch: str) -> str:
+    """A name of at most `LONGEST` characters for an ``arch`` string.
+
+    A NAS-Bench-201 cell becomes its six edges, one letter each, grouped by node
+    (``|nor_conv_3x3~0|+|skip_connect~0|none~1|+|...`` -> ``3-s0-13p``; see `NASBENCH201_KEY`). Any other long
+    string keeps its beginning and gets the first six digits of its hash, so that two of them do not look
+    alike.
+    """
+    arch = str(arch)
+    nodes = [_EDGE.findall(node) for node in arch.split("+")]
+    if [len(node) for node in nodes] == [1, 2, 3] and all(op in NASBENCH201_LETTERS for node in nodes for op in node):
+        return "-".join("".join(NASBENCH201_LETTERS[op] for op in node) for node in nodes)
+    if len(arch) <= LONGEST:
+        return arch
+    return f"{arch[: LONGEST - 8]}… {hashlib.sha256(arch.encode()).hexdigest()[:6]}"
+
+
+def safe(text: object) -> str:
+    """``text`` for a Plotly label or a page: what looks like a tag is shown, not obeyed."""
+    return html.escape(str(text), quote=False)
+
+
+def safe_arch(arch: str) -> str:
+    """`short_arch`, safe in a label."""
+    return safe(short_arch(arch))
+
+
+def split_unit(field: str) -> tuple[str, str]:
+    """``"bandwidth_gbps"`` -> ``("bandwidth", "GB/s")``; no unit is ``""``."""
+    if field in UNITS_OF_NAMES:
+        return field, UNITS_OF_NAMES[field]
+    for suffix, unit in UNITS:
+        if field.endswith(suffix) and len(field) > len(suffix):
+            return field[: -len(suffix)], unit
+    return field, ""
+
+
+_NAMES = {"l1_kib": "L1 cache", "l2_kib": "L2 cache", "l3_mib": "L3 cache", "memory_gib": "Main memory"}
+
+
+def spoken(field: str) -> str:
+    """``"peak_fp32_gflops"`` -> ``"Peak fp32"``: a field's name without its unit, as people write it."""
+    if field in _NAMES:
+        return _NAMES[field]
+    words = [_ACRONYMS.get(word, word) for word in split_unit(field)[0].split("_")]
+    sentence = " ".join(words)
+    return sentence[:1].upper() + sentence[1:]
+
+
+def axis_title(field: str) -> str:
+    """``"accuracy_percent"`` -> ``"Accuracy (%)"``; a field without a unit says so."""
+    return f"{spoken(field)} ({split_unit(field)[1] or 'no unit'})"
+
+
+def quantity(value: float, unit: str = "") -> str:
+    """``1.234e9, "FLOPs"`` -> ``"1.23 GFLOPs"``: three digits and a prefix."""
+    for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= factor:
+            return f"{value / factor:.3g} {prefix}{unit}"
+    return f"{value:.3g} {unit}".rstrip()
+
+
+def milliseconds(value: float) -> str:
+    """``12.3456`` -> ``"12.3 ms"``."""
+    return (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.3g}".rstrip(".")) + " ms"
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times the powers of ten within ``low`` and ``high``; Plotly's own ticks crowd a log axis."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
+    return [tick for tick in ticks if low * 0.999 <= tick <= high * 1.001]
+
+
+def plural(count: int, noun: str) -> str:
+    """``1, "check"`` -> ``"1 check"``; ``1234, "network"`` -> ``"1,234 networks"``."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")

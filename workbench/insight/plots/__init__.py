@@ -1,0 +1,1 @@
+"""The figures, by subject; `workbench.insight.figures` lists them all."""

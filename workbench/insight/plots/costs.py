@@ -1,0 +1,170 @@
+"""Where a network's predicted time goes, operator by operator."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from workbench.config import WorkbenchError
+from workbench.insight.frames import checked, finite
+from workbench.insight.labels import milliseconds, plural, safe
+from workbench.insight.template import AMBER, AXIS, BLUE, GREEN, GREY, INK, PAPER, PURPLE, SKY, blank
+
+FIGURE = "operator-costs"
+MOST_ROWS = 40
+CORRECTION = "correction"
+REST = "rest"
+KIND_COLOURS = (BLUE, AMBER, GREEN, PURPLE, SKY)
+
+
+def operator_costs(frame: pd.DataFrame, measured_ms: float | None = None) -> go.Figure:
+    """A waterfall of milliseconds: every operator, the correction for the whole graph, and their sum.
+
+    Args:
+        frame: columns ``name`` and ``predicted_ms`` in the network's order; optional ``kind`` (colours the
+            bars; ``correction`` marks what belongs to the graph as a whole). Beyond `MOST_ROWS` rows, the
+            cheapest operators share one bar.
+        measured_ms: the network's measured latency, drawn as a line.
+
+    Raises:
+        WorkbenchError: a column or a number is missing, or ``measured_ms`` is not above zero.
+    """
+    frame = checked(frame, FIGURE, words=["name"], numbers=["predicted_ms"])
+    if measured_ms is not None:
+        finite([measured_ms], f"The {FIGURE} figure", "measured_ms", positive=True)
+    if "kind" not in frame:
+        frame["kind"] = np.where(frame["name"].str.contains(CORRECTION), CORRECTION, "operator")
+    total = float(frame["predicted_ms"].sum())
+    if not total > 0:
+        raise WorkbenchError(
+            f"The {FIGURE} figure expects costs that add up to more than 0 ms, got {total:g}; check the predictions."
+        )
+    whole = frame
+    frame = _merge_kinds(_fold(frame))
+    figure = blank(
+        "Where the time goes",
+        _message(whole, total, measured_ms),
+        x="Predicted latency, added up (ms)",
+        y="Operator, input to output",
+        height=190 + 21 * (len(frame) + 1),
+    )
+    frame["start"] = frame["predicted_ms"].cumsum() - frame["predicted_ms"]
+    frame["row"] = np.arange(len(frame))
+    for kind, colour in _colours(frame).items():
+        figure.add_trace(_bars(frame[frame["kind"] == kind], kind, colour, total))
+    figure.add_trace(_total(total, len(frame)))
+    _cost_axes(figure, frame, max(total, measured_ms or 0.0))
+    return _mark_measured(figure, measured_ms)
+
+
+def _cost_axes(figure: go.Figure, frame: pd.DataFrame, longest: float) -> None:
+    labels = [*frame["name"].map(safe), "<b>the whole network</b>"]
+    figure.update_yaxes(
+        tickvals=np.arange(len(labels)),
+        ticktext=labels,
+        range=[len(labels) - 0.4, -0.6],
+        showgrid=False,
+        tickfont_size=11,
+    )
+    figure.update_xaxes(range=[min(0.0, 1.06 * frame["start"].min()), 1.14 * longest])
+    figure.update_layout(barmode="overlay")
+
+
+def _mark_measured(figure: go.Figure, measured_ms: float | None) -> go.Figure:
+    if measured_ms is None:
+        return figure
+    # At the top the waterfall is still at its left, so the label covers nothing.
+    label = {"text": f"measured {milliseconds(measured_ms)}", "font": {"size": 12}, "xanchor": "right"}
+    place = {"y": 1, "yref": "y domain", "yanchor": "top", "xshift": -4}
+    return figure.add_vline(measured_ms, line={"color": INK, "width": 1.4, "dash": "dash"}, annotation=label | place)
+
+
+def _message(frame: pd.DataFrame, total: float, measured_ms: float | None) -> str:
+    operators = frame[frame["kind"] != CORRECTION]
+    largest = operators.nlargest(3, "predicted_ms")
+    share = 100 * largest["predicted_ms"].sum() / total
+    told = (
+        f"{milliseconds(total)} in all; the {len(largest)} costliest of {plural(len(operators), 'operator')} "
+        f"make up {share:.0f} %"
+    )
+    return told + (f"; measured {milliseconds(measured_ms)}." if measured_ms else ".")
+
+
+def _fold(frame: pd.DataFrame) -> pd.DataFrame:
+    """``frame`` with the cheapest operators in one row, if it has more than `MOST_ROWS`."""
+    if len(frame) <= MOST_ROWS:
+        return frame
+    candidates = frame[frame["kind"] != CORRECTION]
+    small = candidates["predicted_ms"].abs().nsmallest(len(frame) - MOST_ROWS + 1).index
+    rest = pd.DataFrame(
+        {
+            "name": [f"{plural(len(small), 'cheaper operator')} together"],
+            "predicted_ms": [frame.loc[small, "predicted_ms"].sum()],
+            "kind": [REST],
+        }
+    )
+    kept = frame.drop(index=small)
+    correction = kept["kind"] == CORRECTION
+    return pd.concat([kept[~correction], rest, kept[correction]], ignore_index=True)
+
+
+def _merge_kinds(frame: pd.DataFrame) -> pd.DataFrame:
+    """``frame`` with all but the costliest kinds as `REST`: nobody tells more colours apart."""
+    spent = frame[~frame["kind"].isin((CORRECTION, REST))].groupby("kind")["predicted_ms"].sum()
+    shown = spent.nlargest(len(KIND_COLOURS)).index
+    return frame.assign(kind=frame["kind"].where(frame["kind"].isin([*shown, CORRECTION]), REST))
+
+
+def _colours(frame: pd.DataFrame) -> dict[str, str]:
+    """One colour per kind, the costliest first; grey for the rest and the correction."""
+    spent = frame.groupby("kind")["predicted_ms"].sum().sort_values(ascending=False)
+    plain = [kind for kind in spent.index if kind not in (CORRECTION, REST)]
+    colours = dict(zip(plain, KIND_COLOURS, strict=False))
+    return colours | {kind: GREY for kind in (REST, CORRECTION) if kind in spent.index}
+
+
+def _bars(frame: pd.DataFrame, kind: str, colour: str, total: float) -> go.Bar:
+    marker: dict[str, object] = {"color": colour, "line": {"width": 0}}
+    if kind == CORRECTION:
+        marker["pattern"] = {"shape": "/", "fgcolor": PAPER, "bgcolor": GREY, "size": 6, "solidity": 0.3}
+    return go.Bar(
+        x=frame["predicted_ms"],
+        y=frame["row"],
+        base=frame["start"],
+        orientation="h",
+        width=0.72,
+        name={CORRECTION: "correction for the whole graph", REST: "others"}.get(kind, safe(kind)),
+        marker=marker,
+        customdata=[
+            [safe(name), f"{value:.3g} ms", f"{100 * value / total:.1f} %"]
+            for name, value in zip(frame["name"], frame["predicted_ms"], strict=True)
+        ],
+        hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]}, %{customdata[2]} of all<extra></extra>",
+        text=[_tag(value, total) for value in frame["predicted_ms"]],
+        textposition="outside",
+        textfont={"size": 11},
+        cliponaxis=False,
+    )
+
+
+def _tag(value: float, total: float) -> str:
+    """The number beside a bar, left out where the bar is a sliver."""
+    return f"{value:.2g}" if abs(value) >= 0.015 * total else ""
+
+
+def _total(total: float, row: int) -> go.Bar:
+    return go.Bar(
+        x=[total],
+        y=[row],
+        orientation="h",
+        width=0.72,
+        name="sum",
+        marker={"color": AXIS, "line": {"width": 0}},
+        text=[f"<b>{milliseconds(total)}</b>"],
+        textposition="outside",
+        cliponaxis=False,
+        textfont={"size": 12, "color": INK},
+        showlegend=False,
+        hovertemplate=f"<b>the whole network</b><br>{milliseconds(total)}<extra></extra>",
+    )

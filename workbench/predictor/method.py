@@ -1,0 +1,71 @@
+"""What every prediction method is given and gives back, so that one evaluation compares them all.
+
+A method is a function: `Pretrain` learns from source devices and returns an `Adapt`, which turns a target device's
+probe latencies into a `Predict`, which gives an `Estimate` for every network. Nothing is kept between targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from workbench.config import WorkbenchError
+from workbench.data.networks import Networks
+from workbench.describe.design import Design
+from workbench.devices.device import DeviceCard
+
+Z90 = 1.6448536269514722  # half width of a Gaussian's central 90 %, in standard deviations
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The source side of a transfer: all that may be seen before a target is measured.
+
+    Args:
+        networks: all `a` networks (their graphs, not their latencies).
+        rows: `s` rows of ``networks`` measured on the source devices.
+        latency_ms: `s x d` milliseconds on the `d` source devices, NaN where not measured.
+        devices: `d` names.
+        cards: what is known of devices, source and target.
+    """
+
+    networks: Networks
+    rows: np.ndarray
+    latency_ms: np.ndarray
+    devices: tuple[str, ...]
+    cards: Mapping[str, DeviceCard] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.latency_ms.shape != (len(self.rows), len(self.devices)):
+            raise WorkbenchError(
+                f"Source latencies expect {len(self.rows)} x {len(self.devices)} (networks x devices), "
+                f"got {' x '.join(map(str, self.latency_ms.shape))}; match them."
+            )
+
+    @property
+    def mean_ms(self) -> np.ndarray:
+        """`d` mean latency of each source device."""
+        return np.nanmean(self.latency_ms, axis=0)
+
+
+class Estimate(NamedTuple):
+    """Latency of `a` networks on one device in milliseconds, with a 90 % interval."""
+
+    ms: np.ndarray
+    low_ms: np.ndarray
+    high_ms: np.ndarray
+
+
+Predict = Callable[[], Estimate]
+Adapt = Callable[[np.ndarray, DeviceCard | None], Predict]
+Pretrain = Callable[[Sources, Design, np.ndarray, np.random.Generator], Adapt]
+
+
+def gaussian_estimate(mean_ms: np.ndarray, sd_ms: np.ndarray | float, scale_ms: float) -> Estimate:
+    """An `Estimate` from mean and standard deviation; latencies are kept above a thousandth of ``scale_ms``."""
+    least = 1e-3 * scale_ms
+    half = Z90 * sd_ms
+    return Estimate(*(np.maximum(value, least) for value in (mean_ms, mean_ms - half, mean_ms + half)))

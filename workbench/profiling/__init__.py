@@ -1,0 +1,1 @@
+"""Measuring: one timing, a whole campaign, and whether either can be trusted."""

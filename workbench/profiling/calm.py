@@ -1,0 +1,139 @@
+"""Noticing, during a timing, that something else slows the machine down.
+
+Two signs are watched around every burst of runs. The *pulse*: how long a hundred tiny operators take. It is
+bound by instruction fetch and branches, which suffer first when another guest or process shares the core,
+even where a large matrix product hardly slows down. The *foreign load*: processor time that other processes
+of this system used, in processors.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from workbench.profiling.timing import Timing
+
+PULSE_OPERATORS = 100
+
+
+@dataclass(frozen=True)
+class CalmConfig:
+    """When a burst counts as disturbed, and how long to wait for calm.
+
+    Args:
+        pulse: accepted slowdown of the pulse over its quiet level.
+        foreign_load: accepted processors in use by others.
+        patience_s: longest wait for a quiet pulse before a burst.
+        retries: further tries at a disturbed burst, at once.
+    """
+
+    pulse: float = 1.15
+    foreign_load: float = 0.25
+    patience_s: float = 0.5
+    retries: int = 1
+
+
+class Watched(NamedTuple):
+    """A timing and what was going on around it."""
+
+    timing: Timing
+    pulse_ns: float  # the slower of the pulses before and after
+    foreign_load: float  # processors; NaN where the burst was too short to tell
+
+
+class Watch:
+    """Watches the machine while it times; ``quiet_ns`` is the quiet pulse, measured when the watch begins.
+
+    Args:
+        config: see `CalmConfig`.
+        seconds: how long the quiet level is looked for.
+    """
+
+    def __init__(self, config: CalmConfig | None = None, seconds: float = 1.0) -> None:
+        self.config = config or CalmConfig()
+        pulses = [pulse_ns()]
+        stop = time.perf_counter() + seconds
+        while time.perf_counter() < stop:
+            pulses.append(pulse_ns())
+            time.sleep(0.005)
+        self.quiet_ns = quiet_level(np.array(pulses))
+
+    def burst(self, measure: Callable[[], Timing]) -> Watched:
+        """``measure()`` once the machine is calm, again if it was disturbed; the least disturbed try is
+        returned."""
+        tries: list[Watched] = []
+        while not tries or (self.disturbed(tries[-1]) and len(tries) <= self.config.retries):
+            before = self._settle()
+            wall, processors, own = time.perf_counter(), processor_seconds(), time.process_time()
+            timing = measure()
+            elapsed = time.perf_counter() - wall
+            foreign = processor_seconds() - processors - (time.process_time() - own)
+            load = (
+                max(0.0, foreign) / elapsed if elapsed >= 0.05 else float("nan")
+            )  # the system counts in steps of 10 ms
+            tries.append(Watched(timing, max(before, pulse_ns()), load))
+        return min(tries, key=lambda one: (self.disturbed(one), one.pulse_ns))
+
+    def disturbed(self, watched: Watched) -> bool:
+        """Whether either sign was beyond what `CalmConfig` accepts."""
+        slow = watched.pulse_ns > self.config.pulse * self.quiet_ns
+        return slow or watched.foreign_load > self.config.foreign_load
+
+    def _settle(self) -> float:
+        """Wait for a quiet pulse, at most `patience_s`; returns the last pulse."""
+        stop = time.perf_counter() + self.config.patience_s
+        while (last := pulse_ns()) > self.config.pulse * self.quiet_ns and time.perf_counter() < stop:
+            time.sleep(0.02)
+        return last
+
+
+def keep_freed_memory() -> bool:
+    """Let glibc keep freed memory for the rest of this process; returns whether it could be asked to.
+
+    By default it hands large blocks back to the system and asks for them again at the next run, or not,
+    depending on what was
+    allocated before: a fifth of a network's latency at batch 8, and different for the same network at
+        different times.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # another C library
+        return False
+    return all(mallopt(option, value) == 1 for option, value in _MALLOC_OPTIONS.items())
+
+
+_MALLOC_OPTIONS = {-1: 2**30, -3: 2**25}  # M_TRIM_THRESHOLD; M_MMAP_THRESHOLD, at most 32 MiB
+
+
+def quiet_level(pulses: np.ndarray) -> float:
+    """The pulse of the undisturbed machine: a low quantile, as disturbances only ever slow it down."""
+    return float(np.quantile(pulses, 0.1))
+
+
+def pulse_ns() -> float:
+    """The fastest of three times a hundred tiny operators, in nanoseconds (the first warms the instruction
+    cache)."""
+    import torch
+
+    x = torch.ones(1)
+    found = []
+    with torch.no_grad():
+        for _ in range(3):
+            before = time.perf_counter_ns()
+            for _ in range(PULSE_OPERATORS):
+                torch.relu(x)
+            found.append(time.perf_counter_ns() - before)
+    return float(min(found))
+
+
+def processor_seconds() -> float:
+    """Seconds that all processors have been busy since the system started, whoever used them."""
+    import psutil
+
+    times = psutil.cpu_times()
+    return times.user + times.system

@@ -1,0 +1,1 @@
+"""Training HODM on source devices, and transferring it to a new one."""

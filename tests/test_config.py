@@ -32,7 +32,7 @@ def test_lookup_names_the_nearest_and_all():
 
 
 def test_lookup_without_anything_near_only_lists():
-    with pytest.raises(WorkbenchError, match="Unknown selector 'zzz'. Choose from: d_optimal, k_means, random"):
+    with pytest.raises(WorkbenchError, match=r"Unknown selector 'zzz'\. Choose from: d_optimal, k_means, random"):
         lookup("selector", TABLE, "zzz")
 
 

@@ -22,7 +22,30 @@ from workbench.training.fit import FitConfig
 from workbench.training.transfer import METHODS, hodm
 
 #: DESIGN section 5.
-FIELDS = ["task", "device", "space", "method", "selector", "probes", "seed", "n_test", "spearman", "kendall", "rae", "mape", "mdape", "acc5", "acc10", "coverage90", "width90", "target_reads", "pretrain_s", "select_s", "adapt_s", "predict_s"]
+FIELDS = [
+    "task",
+    "device",
+    "space",
+    "method",
+    "selector",
+    "probes",
+    "seed",
+    "n_test",
+    "spearman",
+    "kendall",
+    "rae",
+    "mape",
+    "mdape",
+    "acc5",
+    "acc10",
+    "coverage90",
+    "width90",
+    "target_reads",
+    "pretrain_s",
+    "select_s",
+    "adapt_s",
+    "predict_s",
+]
 COLUMNS = ["task", "device", "arch", "role", "predicted_ms", "low_ms", "high_ms"]
 NETWORKS = toy_networks(80)
 FRAME = toy_frame(NETWORKS, SOURCES | TARGETS)
@@ -77,7 +100,9 @@ def failure(tasks: Path, data: Path, **more) -> str:
 
 def test_metrics_by_hand():
     actual, predicted = np.array([1.0, 2.0, 4.0, 5.0]), np.array([1.04, 1.84, 6.0, 5.0])
-    scores = score(actual, Estimate(predicted, predicted - [0.1, 0.1, 1, 1], predicted + [0.1, 0.2, 1, 1]))
+    scores = score(
+        actual, Estimate(predicted, predicted - np.array([0.1, 0.1, 1, 1]), predicted + np.array([0.1, 0.2, 1, 1]))
+    )
     assert tuple(scores) == METRICS
     assert scores["rae"] == pytest.approx((0.04 + 0.16 + 2) / (2 + 1 + 1 + 2))
     assert scores["mape"] == pytest.approx((0.04 + 0.08 + 0.5 + 0) / 4)

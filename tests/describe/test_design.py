@@ -98,7 +98,7 @@ def test_design_knows_no_scale(sources, design):
 
 
 def test_leaving_a_device_out_is_as_if_it_had_not_been_there(sources, design):
-    without = design.without(1)
+    without = design.without([1])
     rebuilt = build_design(NETWORKS, ROWS, np.delete(sources.latency_ms, 1, axis=1))
     np.testing.assert_allclose(without.source, rebuilt.source, rtol=1e-8)
     np.testing.assert_allclose(np.abs(without.principal), np.abs(rebuilt.principal), atol=1e-6)

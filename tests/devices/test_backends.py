@@ -143,7 +143,7 @@ def test_a_backend_that_computes_something_else_is_refused(monkeypatch, network,
 def test_nothing_equals_a_reference_that_is_not_finite():
     platform = Platform("torch_eager")
     finite = torch.zeros(1, *SHAPE)
-    assert refusal(check_output, finite, NotFinite().eval(), SHAPE, platform)
+    assert "not finite" in refusal(check_output, finite, NotFinite().eval(), SHAPE, platform)
 
 
 def test_an_output_of_zeros_equals_zeros():
@@ -156,16 +156,24 @@ def test_an_output_of_zeros_equals_zeros():
 
 @pytest.mark.parametrize("name", BACKENDS)
 def test_a_missing_package_answers_with_the_line_that_installs_it(monkeypatch, network, name):
+    backend, version = BACKENDS[name], metadata.version
+
     def absent(package: str) -> str:
-        raise metadata.PackageNotFoundError(package)
+        if package == lacking:
+            raise metadata.PackageNotFoundError(package)
+        return version(package)
 
     monkeypatch.setattr(module.metadata, "version", absent)
-    backend = BACKENDS[name]
-    wanted = f"workbench-latency[{backend.extra}]" if backend.extra else backend.package
-    for action, arguments in ((backend.require, ()), (backend.prepare, (network, SHAPE, Platform(name)))):
+    for lacking in (backend.package, *backend.needs):
+        check_install_line(backend, lacking, network)
+
+
+def check_install_line(backend: Backend, lacking: str, network: nn.Module) -> None:
+    platform = Platform(backend.name)
+    for action, arguments in ((backend.require, ()), (backend.prepare, (network, SHAPE, platform))):
         message = refusal(action, *arguments)
-        assert backend.package in message
-        assert f"pip install '{wanted}'" in message
+        assert lacking in message
+        assert message.endswith(" ".join(("pip install", *backend.needs, backend.package)))
 
 
 def test_a_backend_states_its_version():
@@ -221,9 +229,14 @@ def test_threads_and_batch_are_whole_numbers(value):
 
 def test_threads_are_restored_even_after_a_failure():
     before = torch.get_num_threads()
-    with pytest.raises(RuntimeError, match="boom"), torch_threads(before + 1):
-        assert torch.get_num_threads() == before + 1
-        raise RuntimeError("boom")
+
+    def fail() -> None:
+        with torch_threads(before + 1):
+            assert torch.get_num_threads() == before + 1
+            raise RuntimeError("boom")
+
+    with pytest.raises(RuntimeError, match="boom"):
+        fail()
     assert torch.get_num_threads() == before
 
 

@@ -163,7 +163,10 @@ def test_memory_limit_of_a_container(monkeypatch, contents, limit):
 
 
 def test_processors_name_themselves(monkeypatch):
-    x86 = "model name\t: Some  CPU @ 2.50GHz\ncpu family\t: 6\nmodel\t\t: 85\nflags\t: fma avx2 hypervisor\n\nmodel name : second"
+    x86 = (
+        "model name\t: Some  CPU @ 2.50GHz\ncpu family\t: 6\nmodel\t\t: 85\nflags\t: fma avx2 hypervisor\n\n"
+        "model name : second"
+    )
     files(monkeypatch, {"/proc/cpuinfo": x86})
     machine = detect()
     assert machine.cpu_model == "Some CPU @ 2.50GHz (family 6 model 85)"

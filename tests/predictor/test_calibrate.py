@@ -13,9 +13,10 @@ from workbench.predictor.method import Sources
 
 NETWORKS = toy_networks()
 ROWS = np.arange(0, 200, 2)
+DEFAULT = HeadConfig()
 
 
-def factor(sources: Sources, count: int = 8, config: HeadConfig = HeadConfig()) -> float:
+def factor(sources: Sources, count: int = 8, config: HeadConfig = DEFAULT) -> float:
     design = build_design(sources.networks, sources.rows, sources.latency_ms)
     return interval_factor(sources, design, count, np.random.default_rng(0), config)
 
@@ -26,7 +27,7 @@ def sources() -> Sources:
 
 
 def only(noise: float, spread: float) -> HeadConfig:
-    return HeadConfig(noise=(noise,), spread=(spread,))
+    return HeadConfig(noise=(noise,), spread=(spread,), outlier=1e-300)  # without outliers to blame misses on
 
 
 def test_factor_is_positive_and_repeatable(sources):
@@ -43,10 +44,8 @@ def test_overconfidence_is_widened_and_timidity_narrowed(sources):
 
 def test_factor_follows_the_promised_width(sources):
     """Twice the promised deviation, half the factor: what comes out is the same interval."""
-    small, large = (
-        factor(sources, config=HeadConfig(noise=(noise,), spread=(0.2,), outlier=1e-12)) for noise in (0.5, 1.0)
-    )
-    assert small > large
+    small, large = (factor(sources, config=only(noise, 0.2)) for noise in (0.5, 1.0))
+    assert 1.5 < small / large < 4
 
 
 def test_a_single_source_cannot_be_left_out():

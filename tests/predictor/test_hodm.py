@@ -13,6 +13,7 @@ from workbench.predictor.hodm import HODM, CrossAttention, Hardware, HODMConfig,
 
 V, F, Q, H, G, D, A = 7, 5, 3, 6, 4, 2, 9  # operators, features, quantities, entries, descriptors, devices, networks
 CAPABILITIES = 2  # the first entries hear every operator
+SMALL = HODMConfig(width=12, heads=3, rounds=2)
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +26,8 @@ def stream(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def build(config: HODMConfig = HODMConfig(width=12, heads=3, rounds=2), seed: int = 0) -> HODM:
+@torch.no_grad()
+def build(config: HODMConfig = SMALL, seed: int = 0) -> HODM:
     """A model in which every weight matters, the correction's too (training starts it at zero)."""
     model = HODM(F, Q, G, config).double().eval()
     draw = stream(seed)

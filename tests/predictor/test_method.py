@@ -28,7 +28,7 @@ def test_latencies_are_positive():
 
 
 def test_sources_that_do_not_match_are_refused():
-    with pytest.raises(WorkbenchError, match="Source latencies expect 3 x 2 .* got 2 x 3; match them"):
+    with pytest.raises(WorkbenchError, match=r"Source latencies expect 3 x 2 .* got 2 x 3; match them"):
         Sources(NETWORKS, np.arange(3), np.ones((2, 3)), ("a", "b"))
 
 

@@ -73,9 +73,13 @@ def test_nothing_pending_writes_nothing(tmp_path):
 
 
 def test_rows_are_kept_when_the_campaign_fails(tmp_path):
-    with pytest.raises(KeyboardInterrupt), Journal(tmp_path, ABOUT) as journal:
-        journal.append(PLATFORM, "net", NETWORK, 0, watched(1))
-        raise KeyboardInterrupt
+    def interrupted() -> None:
+        with Journal(tmp_path, ABOUT) as journal:
+            journal.append(PLATFORM, "net", NETWORK, 0, watched(1))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert len(read_raw(tmp_path)) == 1
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -18,7 +20,7 @@ def uniform(block: str) -> str:
 def test_positions_follow_the_stages():
     assert len(POSITIONS) == sum(blocks for _, blocks, _ in STAGES) == 22
     assert POSITIONS[-1].size == 4
-    for before, after in zip(POSITIONS, POSITIONS[1:], strict=False):
+    for before, after in pairwise(POSITIONS):
         assert (after.inputs, after.size) == (before.outputs, before.size // before.stride)
 
 
@@ -61,7 +63,7 @@ def test_residuals_close_around_blocks_that_keep_their_shape():
     ],
 )
 def test_nearly_right_strings_are_refused(arch):
-    with pytest.raises(ValueError, match="Malformed fbnet arch '.*': expected 22 block names"):
+    with pytest.raises(ValueError, match=r"Malformed fbnet arch '.*': expected 22 block names"):
         SPACE.parse(arch)
 
 

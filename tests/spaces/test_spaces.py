@@ -160,7 +160,7 @@ def test_module_runs(name):
     assert out.shape == (2, space.graph(arch).ops[-1].out_channels)
     assert out.isfinite().all()
     assert torch.equal(out, again), "the same arch has the same weights"
-    torch.testing.assert_close(out[:1], single)
+    torch.testing.assert_close(out[:1], single, rtol=0.01, atol=1e-3 * out.abs().max().item())
 
 
 def shapes_agree(graph: Graph, producer: int, consumer: int) -> bool:

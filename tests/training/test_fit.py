@@ -143,7 +143,7 @@ def test_the_loss_falls(trained):
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_new_device_is_read_off_its_signature(trained, probes, name):
-    """Without any adaptation, from probes alone; a device is predicted better by its own signature than by another's."""
+    """Without any adaptation, from probes alone; a device's own signature serves it better than another's."""
     actual = TARGETS[name].latency_ms(NETWORKS)
     own = trained.predict(actual[probes][None], None)[:, 0]
     assert rae(actual, own, probes) < 0.35

@@ -25,7 +25,7 @@ def data_folders(folders: Sequence[str | Path] = ()) -> list[Path]:
             raise WorkbenchError(
                 f"Data folder {folder} expects a directory, found none; correct --data or WORKBENCH_DATA."
             )
-    return [*found, BUNDLED]
+    return list(dict.fromkeys([*found, BUNDLED]))
 
 
 def load_table(space: str, devices: Sequence[str] | None = None, folders: Sequence[str | Path] = ()) -> LatencyTable:

@@ -9,6 +9,7 @@ Shapes: `a` networks, `d` source devices, `p` physical sums, `k` operator counts
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -43,9 +44,9 @@ class Design(NamedTuple):
         """`a x (r + p + k)` blocks side by side, each times its weight."""
         return np.concatenate([weight * block for weight, block in zip(weights, self.blocks, strict=True)], axis=1)
 
-    def without(self, device: int) -> Design:
-        """The design as if source ``device`` (a column of ``source``) had not been there."""
-        source = np.delete(self.source, device, axis=1)
+    def without(self, devices: Sequence[int]) -> Design:
+        """The design as if these source devices (columns of ``source``) had not been there."""
+        source = np.delete(self.source, list(devices), axis=1)
         return self._replace(source=source, principal=principal_components(source))
 
 

@@ -8,6 +8,7 @@ that computes something else is refused, because its latency would be that of an
 from __future__ import annotations
 
 import copy
+import difflib
 import io
 import re
 import warnings
@@ -51,7 +52,7 @@ class Platform:
             )
         for name in ("threads", "batch"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise WorkbenchError(
                     f"Platform: {name} expects a whole number of at least 1, got {value!r}; correct it."
                 )
@@ -64,14 +65,16 @@ class Platform:
 
 def parse_platform(name: str) -> Platform:
     """The platform called ``name``, such as ``onnxruntime_fp32_t1_b8``."""
-    found = re.fullmatch(r"([a-z-]+)_([a-z0-9]+)_t(\d+)_b(\d+)", name)
+    found = re.fullmatch(r"([a-z0-9-]+)_([a-z0-9]+)_t(\d+)_b(\d+)", name)
     if not found:
+        near = difflib.get_close_matches(name, [platform.name for platform in PLATFORMS], n=1)
         raise WorkbenchError(
             f"Malformed platform '{name}': expected BACKEND_PRECISION_tTHREADS_bBATCH such as "
-            f"torch-eager_fp32_t1_b1; correct it."
+            f"{near[0] if near else PLATFORMS[0].name}; correct it."
         )
-    backend, precision, threads, batch = found.groups()
-    return Platform(backend.replace("-", "_"), precision, int(threads), int(batch))
+    spelled, precision, threads, batch = found.groups()
+    backend = lookup("backend", {key.replace("_", "-"): key for key in BACKENDS}, spelled)
+    return Platform(backend, precision, int(threads), int(batch))
 
 
 @dataclass(frozen=True)
@@ -81,11 +84,11 @@ class Backend:
     Args:
         name: its key in `BACKENDS`.
         precisions: those it has.
-        package: the distribution it needs, whose version a card states.
-        extra: the optional extra of this project that installs it, if any.
+        package: the distribution that runs the network; a card states its version.
         load: ``(module, input_shape) -> (platform -> run)``; what platforms share (an export) is done once,
             in the first call.
         threads: context manager that sets a number of threads and restores the old one.
+        needs: further distributions, such as an exporter's.
     """
 
     name: str
@@ -93,7 +96,7 @@ class Backend:
     package: str
     load: Callable[[nn.Module, tuple[int, ...]], Callable[[Platform], Run]]
     threads: Callable[[int], Any]
-    extra: str | None = None
+    needs: tuple[str, ...] = ()
 
     def prepare(self, module: nn.Module, input_shape: tuple[int, ...], platform: Platform) -> Run:
         """A callable that does one inference of ``module`` on ``platform``, checked once against eager fp32.
@@ -127,14 +130,14 @@ class Backend:
 
     def require(self) -> str:
         """The installed version of the backend's package; a missing one raises with the line that installs
-        it."""
-        try:
-            return metadata.version(self.package)
-        except metadata.PackageNotFoundError as error:
-            target = f"workbench-latency[{self.extra}]" if self.extra else self.package
-            raise WorkbenchError(
-                f"Backend '{self.name}' needs the package {self.package}; run: pip install '{target}'"
-            ) from error
+        what it needs."""
+        for package in (*self.needs, self.package):
+            try:
+                version = metadata.version(package)
+            except metadata.PackageNotFoundError as error:
+                line = " ".join(("pip install", *self.needs, self.package))
+                raise WorkbenchError(f"Backend '{self.name}' needs the package {package}; run: {line}") from error
+        return version
 
 
 def example_input(input_shape: tuple[int, ...], batch: int) -> Tensor:
@@ -155,13 +158,12 @@ def check_output(output: Any, module: nn.Module, input_shape: tuple[int, ...], p
     if not isinstance(output, torch.Tensor):
         raise WorkbenchError(
             f"The network's output on {platform.name} is {type(output).__name__}, expected one tensor; wrap "
-            f"the network so that it "
-            "returns one."
+            f"the network so that it returns one."
         )
     with torch.no_grad():
         expected = module(example_input(input_shape, platform.batch))
     got = output.float()
-    if not torch.isfinite(got).all():
+    if not (torch.isfinite(got).all() and torch.isfinite(expected).all()):
         raise WorkbenchError(
             f"The network's output on {platform.name} is not finite; check its weights before timing it."
         )
@@ -278,7 +280,14 @@ BACKENDS: dict[str, Backend] = {
     backend.name: backend
     for backend in (
         Backend("torch_eager", ("fp32", "bf16"), "torch", _load_torch_eager, torch_threads),
-        Backend("onnxruntime", ("fp32",), "onnxruntime", _load_onnxruntime, _threads_of_session, extra="onnx"),
+        Backend(
+            "onnxruntime",
+            ("fp32",),
+            "onnxruntime",
+            _load_onnxruntime,
+            _threads_of_session,
+            needs=("onnx",),
+        ),
     )
 }
 
@@ -291,5 +300,9 @@ PLATFORMS: tuple[Platform, ...] = (
 
 
 def get_platforms(names: Sequence[str] | None) -> list[Platform]:
-    """The platforms called ``names``; those of the bundled measurements if None."""
-    return list(PLATFORMS) if names is None else [parse_platform(name) for name in names]
+    """The platforms called ``names``, each once; those of the bundled measurements if None."""
+    if names is None:
+        return list(PLATFORMS)
+    if not names:
+        raise WorkbenchError("Expected at least one platform, got none; name one such as torch-eager_fp32_t1_b1.")
+    return list(dict.fromkeys(parse_platform(name) for name in names))

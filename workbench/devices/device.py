@@ -15,6 +15,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import yaml
 
 from workbench.config import WorkbenchError, lookup, write_atomically
 
+#: The usual families; a card may name another one.
 FAMILIES = (
     "desktop-gpu",
     "server-gpu",
@@ -46,7 +48,7 @@ class DeviceCard:
         name: column name in a latency table.
         hardware: what a split keeps apart; one piece of hardware may appear as several devices (batch sizes,
             runtimes).
-        family: one of `FAMILIES`.
+        family: kind of device, one of `FAMILIES` or any other text.
         batch_size, precision, runtime, threads: how it was run (``32``, ``"fp32"``, ``"onnxruntime 1.31.1"``,
             ``2``).
         cores: physical cores (CPU), streaming multiprocessors (GPU) or processing elements (ASIC).
@@ -86,13 +88,11 @@ class DeviceCard:
     source: str | None = None
 
     def __post_init__(self) -> None:
-        if self.family is not None:
-            lookup("device family", dict.fromkeys(FAMILIES), self.family)
         for name in ("batch_size", "threads", *CAPABILITY_FIELDS):
             value = getattr(self, name)
             if value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
+            if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or value <= 0:
                 raise WorkbenchError(
                     f"Device '{self.name}': {name} expects a finite number above zero, got {value!r}; leave "
                     f"an unknown figure out."
@@ -103,18 +103,25 @@ class DeviceCard:
                 raise WorkbenchError(
                     f"Device '{self.name}': {name} expects a whole number, got {value!r}; correct the card."
                 )
-        for name in ("name", "hardware", "precision", "runtime", "source"):
+        for name in ("name", "hardware", "family", "precision", "runtime", "source"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, str):
                 raise WorkbenchError(f"Device '{self.name}': {name} expects text, got {value!r}; put it in quotes.")
 
     def known(self) -> dict[str, Any]:
-        """The fields that are known, without ``name``: what a card file holds."""
+        """The fields that are known, without ``name``, as plain text and numbers: what a card file holds."""
         return {
-            field.name: getattr(self, field.name)
+            field.name: _plain(getattr(self, field.name))
             for field in fields(self)
             if field.name != "name" and getattr(self, field.name) is not None
         }
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers as Python's, which YAML and JSON can write."""
+    if isinstance(value, Integral):
+        return int(value)
+    return float(value) if isinstance(value, Real) else value
 
 
 #: Names of the numeric capability fields, in the order of the card.

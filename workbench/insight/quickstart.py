@@ -24,6 +24,9 @@ from workbench.predictor.method import Estimate, Sources
 from workbench.training.fit import Pretrained
 from workbench.training.transfer import Transferred
 
+#: Columns of the report's table of methods.
+REPORTED = ["spearman", "rae", "mdape", "acc10", "coverage90", "width90"]
+
 #: Training steps that a point of the loss curve averages: every step draws other devices, so single ones jump.
 SMOOTHING = 25
 
@@ -96,6 +99,10 @@ class QuickStart:
         """Loss per training step: ``step, loss``."""
         return pd.DataFrame({"step": range(1, len(self.pretrained.losses) + 1), "loss": self.pretrained.losses})
 
+    def _smooth_history(self) -> pd.DataFrame:
+        history = self.history
+        return history.assign(loss=history["loss"].rolling(SMOOTHING, min_periods=1).mean())
+
     @cached_property
     def figures(self) -> dict[str, go.Figure]:
         """Every figure of the report, by name."""
@@ -110,7 +117,7 @@ class QuickStart:
             "pareto": figures.pareto(pareto, objective),
             "attention_map": figures.attention_map(why.attention, why.operators, why.hardware, why.faithfulness),
             "operator_costs": figures.operator_costs(self._costs(), measured_ms=self._measured(why.arch)),
-            "training_curve": figures.training_curve(self.history.rolling(SMOOTHING, min_periods=1).mean()),
+            "training_curve": figures.training_curve(self._smooth_history()),
         }
 
     def _costs(self) -> pd.DataFrame:
@@ -172,7 +179,7 @@ class QuickStart:
                 [drawn["predicted_against_measured"], drawn["floors"]],
                 "Left of the line is faster than predicted. Floors: a line in FLOPs, the most similar source device "
                 "times a factor, and Bayesian ridge regression.",
-                table=self.methods.round(3),
+                table=self.methods[["method", *REPORTED]].round(3),
             ),
             Section("This machine", "What was detected, and what was measured.", html=card_html(self.card)),
             Section(

@@ -41,7 +41,7 @@ class HeadConfig:
     physics: tuple[float, ...] = (0.1, 0.4, 1.6)
     census: tuple[float, ...] = (0.01, 0.05, 0.2)
     spread: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
-    noise: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2)
+    noise: tuple[float, ...] = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
     trust: tuple[float, ...] = (0.0, 0.5, 1.0)
     outlier: float = 0.05
     outlier_noise: float = 1.0

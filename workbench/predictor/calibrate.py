@@ -18,16 +18,17 @@ def interval_factor(
 ) -> float:
     """How much wider (or narrower) than the posterior's own 90 % intervals the right ones are.
 
-    For each source device the design is built without it, ``count`` probes are chosen among its measured networks,
-    the head is adapted to them, and the standardised misses on its other networks are collected. The factor puts their
-    90 % quantile where it belongs. HODM's prior mean has seen the device and is left out, which errs on the wide side.
+    For each source device the design is built without it and without its siblings (devices with the same hardware: a
+    target has none; if all are siblings they stay), ``count`` probes are chosen among its measured networks, the head is adapted to them, and the
+    standardised misses on its other networks are collected. The factor puts their 90 % quantile where it belongs. HODM's prior mean has seen the device and is left out, which errs on the wide side.
     """
     scores = []
     for device in range(len(sources.devices) if len(sources.devices) > 1 else 0):
         measured = np.nonzero(~np.isnan(sources.latency_ms[:, device]))[0]
         if len(measured) < 2 * count + 10:
             continue
-        held_out = design.without(device)
+        siblings = sources.siblings(device)
+        held_out = design.without(siblings if len(siblings) < len(sources.devices) else [device])
         rows = sources.rows[measured]
         latency_ms = sources.latency_ms[measured, device]
         picks = d_optimal(held_out.weighted(SELECTION_WEIGHTS)[rows], count, generator)

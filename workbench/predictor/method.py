@@ -45,6 +45,12 @@ class Sources:
                 f"got {' x '.join(map(str, self.latency_ms.shape))}; match them."
             )
 
+    def siblings(self, device: int) -> list[int]:
+        """Columns of the devices that run on the same hardware as column ``device``, itself included."""
+        hardware = [card.hardware if (card := self.cards.get(name)) else None for name in self.devices]
+        same = [index for index, other in enumerate(hardware) if other is not None and other == hardware[device]]
+        return same or [device]
+
     @property
     def mean_ms(self) -> np.ndarray:
         """`d` mean latency of each source device."""

@@ -1,17 +1,21 @@
 """Noticing, during a timing, that something else slows the machine down.
 
-Two signs are watched around every burst of runs. The *pulse*: how long a hundred tiny operators take. It is
-bound by instruction fetch and branches, which suffer first when another guest or process shares the core,
-even where a large matrix product hardly slows down. The *foreign load*: processor time that other processes
-of this system used, in processors.
+Two signs are watched around every burst of runs:
+
+- The *pulse*: how long a hundred tiny operators take. It is bound by instruction fetch and branches, which
+  suffer first when another guest or process shares the core, even where a large matrix product hardly slows
+  down. It is compared with its own quiet level, so that it needs no knowledge of the machine.
+- The *foreign load*: processor time that other processes of this system used, in processors. It also tells
+  of a disturbance that never pauses, which leaves no quiet level to compare with.
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +23,13 @@ import numpy as np
 from workbench.profiling.timing import Timing
 
 PULSE_OPERATORS = 100
+SHORTEST_S = 0.05  # the system counts processor time in steps of 10 ms
+MALLOC_OPTIONS = {-1: 2**30, -3: 2**25}  # M_TRIM_THRESHOLD; M_MMAP_THRESHOLD, at most 32 MiB
+
+
+def accepted_load() -> float:
+    """Processors that others may use: an eighth of this system's, at least a quarter of one."""
+    return max(0.25, (os.cpu_count() or 1) / 8)
 
 
 @dataclass(frozen=True)
@@ -33,21 +44,29 @@ class CalmConfig:
     """
 
     pulse: float = 1.15
-    foreign_load: float = 0.25
+    foreign_load: float = field(default_factory=accepted_load)
     patience_s: float = 0.5
     retries: int = 1
 
 
 class Watched(NamedTuple):
-    """A timing and what was going on around it."""
+    """A timing and what was going on around it.
+
+    Args:
+        timing: the samples.
+        pulse_ns: the slower of the pulses before and after.
+        foreign_load: processors in use by others meanwhile; NaN where it was too short to tell.
+    """
 
     timing: Timing
-    pulse_ns: float  # the slower of the pulses before and after
-    foreign_load: float  # processors; NaN where the burst was too short to tell
+    pulse_ns: float
+    foreign_load: float
 
 
 class Watch:
     """Watches the machine while it times; ``quiet_ns`` is the quiet pulse, measured when the watch begins.
+
+    Example: ``Watch().burst(lambda: time_runs(run)).timing.estimate``.
 
     Args:
         config: see `CalmConfig`.
@@ -68,15 +87,10 @@ class Watch:
         returned."""
         tries: list[Watched] = []
         while not tries or (self.disturbed(tries[-1]) and len(tries) <= self.config.retries):
-            before = self._settle()
-            wall, processors, own = time.perf_counter(), processor_seconds(), time.process_time()
+            before, load = self._settle(), ForeignLoad()
             timing = measure()
-            elapsed = time.perf_counter() - wall
-            foreign = processor_seconds() - processors - (time.process_time() - own)
-            load = (
-                max(0.0, foreign) / elapsed if elapsed >= 0.05 else float("nan")
-            )  # the system counts in steps of 10 ms
-            tries.append(Watched(timing, max(before, pulse_ns()), load))
+            foreign = load.processors()
+            tries.append(Watched(timing, max(before, pulse_ns()), foreign))
         return min(tries, key=lambda one: (self.disturbed(one), one.pulse_ns))
 
     def disturbed(self, watched: Watched) -> bool:
@@ -92,22 +106,31 @@ class Watch:
         return last
 
 
+class ForeignLoad:
+    """Processors that other processes use, from the making of this object on."""
+
+    def __init__(self) -> None:
+        self._wall, self._busy, self._own = time.perf_counter(), processor_seconds(), time.process_time()
+
+    def processors(self) -> float:
+        """Their mean number until now; NaN after less than `SHORTEST_S`."""
+        elapsed = time.perf_counter() - self._wall
+        foreign = processor_seconds() - self._busy - (time.process_time() - self._own)
+        return max(0.0, foreign) / elapsed if elapsed >= SHORTEST_S else float("nan")
+
+
 def keep_freed_memory() -> bool:
     """Let glibc keep freed memory for the rest of this process; returns whether it could be asked to.
 
     By default it hands large blocks back to the system and asks for them again at the next run, or not,
-    depending on what was
-    allocated before: a fifth of a network's latency at batch 8, and different for the same network at
-        different times.
+    depending on what was allocated before: a fifth of a network's latency at batch 8, and different for the
+    same network at different times.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # another C library
         return False
-    return all(mallopt(option, value) == 1 for option, value in _MALLOC_OPTIONS.items())
-
-
-_MALLOC_OPTIONS = {-1: 2**30, -3: 2**25}  # M_TRIM_THRESHOLD; M_MMAP_THRESHOLD, at most 32 MiB
+    return all(mallopt(option, value) == 1 for option, value in MALLOC_OPTIONS.items())
 
 
 def quiet_level(pulses: np.ndarray) -> float:
@@ -132,8 +155,8 @@ def pulse_ns() -> float:
 
 
 def processor_seconds() -> float:
-    """Seconds that all processors have been busy since the system started, whoever used them."""
+    """Seconds that all processors have been busy with programs since the system started, whoever ran them."""
     import psutil
 
     times = psutil.cpu_times()
-    return times.user + times.system
+    return times.user + times.system + getattr(times, "nice", 0.0)  # Linux counts polite programs apart

@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 
 from workbench.config import WorkbenchError, write_atomically
 from workbench.devices.backends import Platform
@@ -45,12 +46,15 @@ NETWORK, REFERENCE = "network", "reference"
 
 
 class Journal:
-    """The raw rows of one campaign in ``folder``.
+    """The raw rows of one campaign in ``folder``; a context manager that writes what is pending at its end.
 
     Args:
-        folder: made if it is not there.
+        folder: made if it is not there; one process at a time may write to it.
         about: what must be the same when the campaign continues (space, passport); differing content raises.
         flush_s: rows are written at latest this long after they came.
+
+    Raises:
+        WorkbenchError: ``folder`` cannot be written, is in use, or holds another campaign.
     """
 
     def __init__(self, folder: str | Path, about: Mapping[str, Any], flush_s: float = 5.0) -> None:
@@ -59,24 +63,55 @@ class Journal:
         self.campaign = str(about["campaign"])
         self._pending: list[dict[str, Any]] = []
         self._flushed_at = time.monotonic()
-        self._check(about)
+        self._begin(about)
+        self._lock = self._locked()
         self._next = 1 + max((int(path.stem.split("-")[1]) for path in _segments(self.folder)), default=0)
 
-    def _check(self, about: Mapping[str, Any]) -> None:
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Write what is pending and let others write."""
+        try:
+            self.flush()
+        finally:
+            self._lock.release()
+
+    def _begin(self, about: Mapping[str, Any]) -> None:
         path = self.folder / "campaign.json"
         if not path.exists():
-            write_atomically(
-                path, lambda temporary: temporary.write_text(json.dumps(about, indent=1), encoding="utf-8")
-            )
+            text = json.dumps(about, indent=1)
+            write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
             return
-        before = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            before = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise WorkbenchError(
+                f"{path} cannot be read as the beginning of a campaign ({error}); use another output folder."
+            ) from error
         for key, value in about.items():
             if before.get(key) != value:
                 raise WorkbenchError(
                     f"The campaign in {self.folder} was begun with {key} {before.get(key)!r}, now it is "
-                    f"{value!r}; "
-                    "use another output folder."
+                    f"{value!r}; use another output folder."
                 )
+
+    def _locked(self) -> FileLock:
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise WorkbenchError(
+                f"Another process is measuring into {self.folder}; wait for its end or use another output folder."
+            ) from error
+        except OSError as error:
+            raise WorkbenchError(
+                f"Cannot write {self.folder}: {error.strerror or error}; use another output folder."
+            ) from error
+        return lock
 
     def append(self, platform: Platform, arch: str, role: str, attempt: int, result: Watched | str) -> None:
         """Add one timing, or the reason why there is none."""

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.devices.backends import torch_threads
-from workbench.profiling.calm import CalmConfig, quiet_level
+from workbench.profiling.calm import CalmConfig, ForeignLoad, pulse_ns, quiet_level
 from workbench.profiling.journal import REFERENCE
 
 if TYPE_CHECKING:
@@ -31,8 +31,9 @@ class QualityConfig:
         half_width: so does a single attempt whose interval's half is wider than this share.
         max_attempts: a network is measured at most this often beyond the campaign's passes.
         calm: when a burst counts as disturbed.
-        spread, slow: the gate opens below this inter-quartile range, and this distance of the median from the
-            minimum.
+        spread, slow: the gate opens below this inter-quartile range of equal runs, and this distance of their
+            median from their minimum.
+        restless: it also asks that no larger share of its pulses is disturbed.
     """
 
     drift: float = 0.10
@@ -42,62 +43,81 @@ class QualityConfig:
     calm: CalmConfig = field(default_factory=CalmConfig)
     spread: float = 0.10
     slow: float = 0.25
+    restless: float = 0.25
 
 
 class Stability(NamedTuple):
-    """Whether this machine is quiet enough to time on, and one sentence that says why."""
+    """Whether this machine is quiet enough to time on, and one sentence that says why.
+
+    Args:
+        stable, reason: the judgement.
+        spread: inter-quartile range of equal runs as a share of their median.
+        slowdown: how far their median lies above their minimum, as a share of it.
+        restless: share of the pulses that were disturbed, see `calm.py`.
+        foreign_load: processors in use by others meanwhile; NaN if it was too short to tell.
+        load_average: the system's, over the last minute; None where it has none.
+    """
 
     stable: bool
     reason: str
-    spread: float  # inter-quartile range as a share of the median
-    slowdown: float  # how far the median lies above the minimum
+    spread: float
+    slowdown: float
+    restless: float
+    foreign_load: float
     load_average: float | None
 
 
 def stability(seconds: float = 1.0, config: QualityConfig | None = None) -> Stability:
-    """Time one matrix product, single-threaded, for ``seconds`` and judge its spread and the system's
-    load."""
+    """Time a matrix product and the pulse in turn, single-threaded, for ``seconds``, and judge how both
+    spread and what else used the processors."""
     import torch
 
-    config = config or QualityConfig()
     a = torch.ones(384, 384)
-    samples: list[int] = []
+    runs, pulses = [], []
     with torch_threads(1):
-        stop = time.perf_counter() + seconds
-        while time.perf_counter() < stop:
+        load, stop = ForeignLoad(), time.perf_counter() + seconds
+        while not runs or time.perf_counter() < stop:
             before = time.perf_counter_ns()
             torch.mm(a, a)
-            samples.append(time.perf_counter_ns() - before)
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    return judge(np.array(samples[len(samples) // 10 :]), load, os.cpu_count() or 1, config)
+            runs.append(time.perf_counter_ns() - before)
+            pulses.append(pulse_ns())
+        foreign = load.processors()
+    average = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    warm = len(runs) // 10
+    return judge(np.array(runs[warm:]), np.array(pulses[warm:]), foreign, average, config or QualityConfig())
 
 
-def judge(samples_ns: np.ndarray, load: float | None, cores: int, config: QualityConfig) -> Stability:
-    """`Stability` from equal runs' nanoseconds and the load average; apart from the clock so that it can be
-    tested."""
-    low, median, high = np.quantile(samples_ns, (0.25, 0.5, 0.75))
-    spread, slowdown = float((high - low) / median), float(median / samples_ns.min() - 1)
-    busy = load is not None and load > 0.75 * cores
-    facts = f"equal runs spread {spread:.0%} (inter-quartile), their median is {slowdown:.0%} above the fastest"
-    if load is not None:
-        facts += f", load average {load:.1f} on {cores} cores"
-    if spread > config.spread or slowdown > config.slow:
-        cause = (
-            "other processes are running"
-            if busy
-            else "the clock frequency changes or another guest shares the processor"
-        )
-        return Stability(
-            False, f"Too noisy to trust timings, probably because {cause}: {facts}.", spread, slowdown, load
-        )
-    return Stability(True, f"Quiet enough to time: {facts}.", spread, slowdown, load)
+def judge(
+    runs_ns: np.ndarray, pulses_ns: np.ndarray, foreign_load: float, load_average: float | None, config: QualityConfig
+) -> Stability:
+    """`Stability` from the nanoseconds of equal runs and of pulses, and the system's load; apart from the
+    clock so that it can be tested."""
+    low, median, high = np.quantile(runs_ns, (0.25, 0.5, 0.75))
+    spread, slowdown = float((high - low) / median), float(median / runs_ns.min() - 1)
+    restless = float(np.mean(pulses_ns > config.calm.pulse * quiet_level(pulses_ns)))
+    shared = foreign_load > config.calm.foreign_load
+    stable = not shared and spread <= config.spread and slowdown <= config.slow and restless <= config.restless
+    facts = (
+        f"equal runs spread {spread:.0%} (inter-quartile), their median is {slowdown:.0%} above the fastest, "
+        f"{restless:.0%} of the pulses are slow"
+    )
+    if not np.isnan(foreign_load):
+        facts += f", other processes use {foreign_load:.1f} processors"
+    cause = (
+        "other processes are running" if shared else "the clock frequency changes or another guest shares the processor"
+    )
+    verdict = "Quiet enough to time" if stable else f"Too noisy to trust timings, probably because {cause}"
+    return Stability(stable, f"{verdict}: {facts}.", spread, slowdown, restless, foreign_load, load_average)
 
 
 def choose_references(space: Space, archs: Collection[str], seed: int) -> list[str]:
-    """A small, a medium and a large network (by FLOPs) of ``space`` that are not among ``archs``."""
+    """A small, a medium and a large network (by FLOPs) of ``space``, not among ``archs`` where there
+    are others."""
     from workbench.graphs.features import physics
 
-    candidates = [arch for arch in space.sample(100, np.random.default_rng([seed, 1])) if arch not in set(archs)]
+    drawn, taken = space.sample(100, np.random.default_rng([seed, 1])), set(archs)
+    others = [arch for arch in drawn if arch not in taken]
+    candidates = others if len(others) >= 3 else drawn
     flops = [sum(op.repeat * physics(op).flops for op in space.graph(arch).ops) for arch in candidates]
     order = np.argsort(flops, kind="stable")
     return [candidates[order[int(share * (len(order) - 1))]] for share in (0.1, 0.5, 0.9)]

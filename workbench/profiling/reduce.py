@@ -42,17 +42,23 @@ def reduce_attempts(raw: pd.DataFrame) -> pd.DataFrame:
         estimate = reduce_samples(burst["latency_ns"].to_numpy(dtype=np.float64))
         first = burst.iloc[0]
         rows.append((*keys, *estimate, *(first[name] for name in BURST)))
-    columns = [*KEYS, *Estimate._fields, *BURST]
-    return pd.DataFrame(rows, columns=columns).astype({"platform": "str", "arch": "str", "role": "str"})
+    frame = pd.DataFrame(rows, columns=[*KEYS, *Estimate._fields, *BURST])
+    kinds = dict.fromkeys(frame, "float64") | dict.fromkeys(KEYS, "str") | {"attempt": "int64", "n_runs": "int64"}
+    return frame.astype(kinds)  # the same kinds where nothing was measured yet
 
 
 def reduce_raw(folder: str | Path, config: QualityConfig | None = None) -> Reduced:
-    """`Reduced` of the raw rows in ``folder``.
+    """`Reduced` of the raw rows in ``folder``."""
+    return reduce_rows(read_raw(folder), config)
+
+
+def reduce_rows(raw: pd.DataFrame, config: QualityConfig | None = None) -> Reduced:
+    """`Reduced` of ``raw``.
 
     Attempts in quarantine count only where there is no other. Of several attempts the two that agree best
     count, by their mean; the interval then spans both of theirs.
     """
-    attempts = reduce_attempts(read_raw(folder))
+    attempts = reduce_attempts(raw)
     attempts["quarantined"] = quarantine(attempts, config or QualityConfig())
     networks = attempts[attempts["role"] != REFERENCE]
     rows = [

@@ -53,6 +53,11 @@ class TimingConfig:
     budget_s: float = 0.3
     target: float = 0.02
 
+    def __post_init__(self) -> None:
+        for name in ("warmup_window", "min_runs", "max_runs"):
+            if getattr(self, name) < 1:
+                raise WorkbenchError(f"TimingConfig: {name} expects at least 1, got {getattr(self, name)}; correct it.")
+
 
 class Estimate(NamedTuple):
     """A latency in milliseconds with its 95 % interval, and how its samples spread."""
@@ -144,11 +149,14 @@ def _timed(run: Run, config: TimingConfig, clock: Callable[[], int]) -> list[int
         sample = clock() - before
         samples.append(sample)
         spent += sample
+        if len(samples) >= config.min_runs and spent >= config.budget_s * 1e9:
+            break
         if len(samples) < check_at or spent < config.min_s * 1e9:
             continue
-        if spent >= config.budget_s * 1e9 or reduce_samples(samples).relative_half_width <= config.target:
+        if reduce_samples(samples).relative_half_width <= config.target:
             break
-        check_at = len(samples) + max(2, len(samples) // 4)  # the check costs about as much as a small operator
+        # Not after every run: the check costs about as much as a small operator.
+        check_at = len(samples) + max(2, len(samples) // 4)
     return samples
 
 
@@ -156,9 +164,8 @@ def nested_interquartile_mean(samples: Sequence[float]) -> float:
     """The inter-quartile mean of the inter-quartile means of consecutive blocks; same unit as ``samples``.
 
     Blocks: as many as leave at least `BLOCK` samples in each, at most `BLOCKS`. Inter-quartile mean of ``n``
-    values: sorted, the lowest and highest ``n // 4`` dropped, the mean of the rest. A stretch of up to a
-        tenth of the samples can
-    be arbitrarily slow without moving it beyond the range of the others.
+    values: sorted, the lowest and highest ``n // 4`` dropped, the mean of the rest. A stretch of up to a tenth
+    of the samples can be arbitrarily slow without moving it beyond the range of the others.
 
     Raises:
         WorkbenchError: no samples, or one that is not a finite number above zero.
@@ -206,7 +213,8 @@ def _block_means(values: np.ndarray) -> np.ndarray:
 def _interquartile_mean(values: np.ndarray) -> float:
     cut = len(values) // 4
     middle = np.sort(values)[cut : len(values) - cut]
-    return float(np.clip(middle.mean(), middle[0], middle[-1]))  # rounding must not carry the mean outside its values
+    # Rounding must not carry the mean outside its values.
+    return float(np.clip(middle.mean(), middle[0], middle[-1]))
 
 
 def _half_interval(values: np.ndarray) -> float:

@@ -16,7 +16,7 @@ from workbench.predictor.method import Adapt, Estimate, Predict, Sources, gaussi
 
 #: Scales of principal components, physical sums and operator counts, spread and noise (see `HeadConfig`).
 WEIGHTS = {
-    "nasbench201": (1.0, 0.1, 0.02, 0.1, 0.1),
+    "nasbench201": (1.0, 0.2, 0.1, 0.1, 0.2),
     "fbnet": (1.0, 0.5, 0.05, 0.1, 0.05),
     "ofa_mobilenetv3": (1.0, 0.5, 0.05, 0.1, 0.05),
 }

@@ -36,7 +36,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(UV_SOURCES); $(UV_PIP) install -r requirements.lock || \
-		{ echo "The packages could not be installed; if only download.pytorch.org cannot be reached, run 'make env TORCH_BACKEND='." >&2; exit 1; }
+		{ echo "The packages could not be installed; if only torch's CPU builds cannot be reached, run 'make env TORCH_BACKEND='." >&2; exit 1; }
 	@$(UV_PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 

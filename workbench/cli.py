@@ -107,7 +107,9 @@ def evaluate(
         write_atomically(out, lambda path: path.write_text(_json(result.results)))
         if predictions is not None:
             write_atomically(predictions, lambda path: result.predictions.to_parquet(path, index=False))
-        _print_means(result.results)
+        _print_means(result.results, result.floors)
+    for note in result.notes:
+        _say(f"Note: {note}")
     _end(result.failures)
 
 
@@ -200,19 +202,27 @@ def _json(results: Sequence[Mapping[str, object]]) -> str:
     return json.dumps(plain, indent=1, allow_nan=False) + "\n"
 
 
-def _print_means(results: Sequence[Mapping[str, object]]) -> None:
-    """A table with one row per task: means over its devices and seeds."""
+def _print_means(results: Sequence[Mapping[str, object]], floors: Sequence[Mapping[str, object]]) -> None:
+    """A table with one row per task: means over its devices and seeds, and the floors' with the same probes."""
     import pandas as pd
     from rich.console import Console
     from rich.table import Table
 
-    frame = pd.DataFrame(results)
-    columns = ["spearman", "kendall", "rae", "mdape", "acc10", "coverage90", "target_reads"]
-    table = Table("task", "devices", "seeds", *columns, title=f"{frame.method[0]}: means over devices and seeds")
+    frame, beside = pd.DataFrame(results), pd.DataFrame(floors)
+    shown = {"spearman": "Spearman", "rae": "RAE", "mdape": "median APE", "coverage90": "coverage"}
+    names = list(beside["method"].unique())
+    head = ["task", "devices", "seeds", *shown.values(), "reads", *(f"{name} (floor)" for name in names)]
+    table = Table(*head, title=f"{frame.method[0]}: means over devices and seeds; floors: Spearman (RAE)")
     for task, rows in frame.groupby("task", sort=False):
-        means = rows[columns].astype(float).mean()
-        table.add_row(str(task), str(rows.device.nunique()), str(rows.seed.nunique()), *(f"{x:.3f}" for x in means))
-    Console().print(table)
+        means = rows[[*shown, "target_reads"]].astype(float).mean()
+        cells = [f"{means[name]:.3f}" for name in shown] + [f"{means['target_reads']:g}"]
+        for name in names:
+            floor = beside[(beside["task"] == task) & (beside["method"] == name)][["spearman", "rae"]].mean()
+            cells.append(f"{floor['spearman']:.3f} ({floor['rae']:.3f})")
+        table.add_row(str(task), str(rows.device.nunique()), str(rows.seed.nunique()), *cells)
+    console = Console()
+    console.width = max(console.width, 130)
+    console.print(table)
 
 
 def _print_campaign(summary: CampaignSummary) -> None:

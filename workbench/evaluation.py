@@ -20,6 +20,7 @@ from workbench.data.table import LatencyTable
 from workbench.data.tasks import Ledger, Split, Task, read_tasks
 from workbench.describe.dbsel import SELECTORS
 from workbench.describe.design import build_design
+from workbench.predictor.baselines import FLOORS
 from workbench.predictor.method import Estimate, Sources
 from workbench.training.transfer import DEFAULT_SELECTOR, METHODS, choose_probes
 
@@ -62,12 +63,14 @@ class EvaluationResult:
 
     Args:
         results: one record per task, target device and seed, with the fields of DESIGN section 5.
+        floors: records of the same fields for every floor, with the same probes.
         predictions: ``task, device, arch, role (probe|test), predicted_ms, low_ms, high_ms`` (and ``seed``).
         failures: task name to the reason why it did not run.
         notes: things to know about the splits, such as shared hardware.
     """
 
     results: list[dict[str, Any]] = field(default_factory=list)
+    floors: list[dict[str, Any]] = field(default_factory=list)
     predictions: pd.DataFrame = field(default_factory=pd.DataFrame)
     failures: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -118,8 +121,9 @@ def evaluate(
                 if split.shared
             ]
             for seed in seeds:
-                for record, frame in run_task(task, table, networks, splits, method, probes, selector, seed):
+                for record, floors, frame in run_task(task, table, networks, splits, method, probes, selector, seed):
                     outcome.results.append(record)
+                    outcome.floors += floors
                     frames.append(frame)
                     if progress:
                         progress(_line(record))
@@ -159,8 +163,8 @@ def run_task(
     probes: int,
     selector: str | None,
     seed: int,
-) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
-    """One task with one seed: a results record and a predictions frame per target device."""
+) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]], pd.DataFrame]]:
+    """One task with one seed: per target device a results record, its floors' records, and a predictions frame."""
     ledgers = [split.ledger() for split in splits]
     generator = np.random.default_rng(seed)
     sources = draw_sources(task, table, networks, generator)
@@ -170,16 +174,19 @@ def run_task(
         chosen = choose_probes(design, probes, generator, selector, _measurable(networks, ledgers))
     with clock.measure("pretrain_s"):
         adapt = METHODS[method](sources, design, chosen, generator)
+    floors = {name: learn(sources, design, chosen, generator) for name, learn in FLOORS.items() if name != method}
     probe_archs = [networks.archs[row] for row in chosen]
     for split, ledger in zip(splits, ledgers, strict=True):
+        card = table.cards.get(split.target)
         probe_ms = np.array(ledger.measure_all(probe_archs))
         with clock.measure("adapt_s"):
-            predict = adapt(probe_ms, table.cards.get(split.target))
+            predict = adapt(probe_ms, card)
         with clock.measure("predict_s"):
             estimate = predict()
+        beside = {name: floor(probe_ms, card)() for name, floor in floors.items()}
         truth = ledger.reveal()
         test = networks.rows(list(truth.index))
-        record = {
+        common = {
             "task": task.name,
             "device": split.target,
             "space": task.space,
@@ -188,11 +195,14 @@ def run_task(
             "probes": probes,
             "seed": seed,
             "n_test": len(test),
-            **score(truth.to_numpy(), Estimate(*(part[test] for part in estimate))),
-            "target_reads": ledger.reads,
-            **clock.seconds,
         }
-        yield record, _predictions(task.name, split.target, seed, networks, chosen, test, estimate)
+        record = {**common, **_scored(truth, test, estimate), "target_reads": ledger.reads, **clock.seconds}
+        others = [{**common, "method": name, **_scored(truth, test, other)} for name, other in beside.items()]
+        yield record, others, _predictions(task.name, split.target, seed, networks, chosen, test, estimate)
+
+
+def _scored(truth: pd.Series, test: np.ndarray, estimate: Estimate) -> dict[str, float]:
+    return score(truth.to_numpy(), Estimate(*(part[test] for part in estimate)))
 
 
 def _measurable(networks: Networks, ledgers: Sequence[Ledger]) -> np.ndarray:

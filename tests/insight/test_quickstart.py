@@ -1,4 +1,4 @@
-"""The quick start's parts on the bundled measurements: split, explanation, checkpoint, report. No timing, one tiny training."""
+"""The quick start on the bundled measurements: split, explanation, checkpoint, report; one tiny training."""
 
 from __future__ import annotations
 

@@ -8,15 +8,19 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
-from workbench.profiling.passes import CampaignConfig
+from hypothesis import settings
 
 from workbench.config import WorkbenchError
 from workbench.devices import microbench
 from workbench.profiling import campaign
 from workbench.profiling.calm import CalmConfig
+from workbench.profiling.passes import CampaignConfig
 from workbench.profiling.quality import QualityConfig
 from workbench.profiling.reduce import KEYS
 from workbench.profiling.timing import TimingConfig
+
+settings.register_profile("unhurried", deadline=None)  # another busy process must fail no test
+settings.load_profile("unhurried")
 
 QUICK = CampaignConfig(
     timing=TimingConfig(

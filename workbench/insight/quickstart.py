@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from workbench.insight.labels import NASBENCH201_KEY, short_arch
 from workbench.insight.report import Section, card_html, key_figures, write_report
 from workbench.predictor.baselines import FLOORS
 from workbench.predictor.method import Estimate, Sources
+from workbench.training import checkpoint
 from workbench.training.fit import Pretrained
 from workbench.training.transfer import Transferred
 
@@ -29,6 +31,19 @@ REPORTED = ["spearman", "rae", "mdape", "acc10", "coverage90", "width90"]
 
 #: Training steps that a point of the loss curve averages: every step draws other devices, so single ones jump.
 SMOOTHING = 25
+
+
+class Tracker(Protocol):
+    """Where results are kept; `workbench.tracking.Run` is one."""
+
+    run_id: str
+
+    def log_metrics(self, metrics: Mapping[str, float]) -> None: ...
+    def log_history(self, history: pd.DataFrame) -> None: ...
+    def log_table(self, table: pd.DataFrame, name: str) -> None: ...
+    def log_figure(self, figure: go.Figure, name: str, html: bool) -> None: ...
+    def log_file(self, path: Path) -> None: ...
+    def log_model(self, folder: Path) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -149,6 +164,20 @@ class QuickStart:
                 accuracy = accuracy.rename(columns={"cifar100": "accuracy_percent"})
                 return "accuracy_percent", frame.merge(accuracy, on="arch")
         return "parameters", frame.assign(parameters=self.sources.networks.parameters)
+
+    def keep(self, run: Tracker, folder: str | Path) -> Path:
+        """Write model and report into ``folder``, log them and everything else to ``run``; returns the report."""
+        folder = Path(folder)
+        run.log_metrics(self.metrics)
+        run.log_history(self.history)
+        run.log_table(self.methods, "methods.csv")
+        run.log_table(self.predictions, "predictions.parquet")
+        for name, figure in self.figures.items():
+            run.log_figure(figure, f"figures/{name}", html=name == "attention_map")
+        run.log_model(checkpoint.save(folder / "model", self.pretrained, self.sources.networks))
+        report = self.write_report(folder / "report.html", {"MLflow run": run.run_id})
+        run.log_file(report)
+        return report
 
     def write_report(self, path: str | Path, runs: Mapping[str, str] | None = None) -> Path:
         """One HTML file that works offline; ``runs`` (name -> value) is listed at the end."""

@@ -110,7 +110,7 @@ class ForeignLoad:
     """Processors that other processes use, from the making of this object on."""
 
     def __init__(self) -> None:
-        self._wall, self._busy, self._own = time.perf_counter(), processor_seconds(), time.process_time()
+        self._busy, self._own, self._wall = processor_seconds(), time.process_time(), time.perf_counter()
 
     def processors(self) -> float:
         """Their mean number until now; NaN after less than `SHORTEST_S`."""

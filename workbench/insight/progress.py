@@ -1,0 +1,28 @@
+"""One progress bar for everything that takes a while, in the terminal and in a notebook."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tqdm.auto import tqdm
+
+
+class ProgressBar:
+    """A callback that draws how far a job is.
+
+    Args:
+        label: what is going on.
+        total: how many steps there are.
+
+    Example: ``pretrain(..., progress=ProgressBar("Training", steps))``. It is called with the number of steps done, or
+    with a record that has it as ``done``; further arguments are ignored. It closes itself at the end.
+    """
+
+    def __init__(self, label: str, total: int) -> None:
+        self._bar = tqdm(total=total, desc=label)
+
+    def __call__(self, progress: Any, *_: Any) -> None:
+        """Move to ``progress``."""
+        self._bar.update(getattr(progress, "done", progress) - self._bar.n)
+        if self._bar.n >= self._bar.total:
+            self._bar.close()

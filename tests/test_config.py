@@ -31,6 +31,11 @@ def test_lookup_names_the_nearest_and_all():
     assert str(caught.value) == expected
 
 
+def test_capitals_do_not_hide_the_nearest():
+    with pytest.raises(WorkbenchError, match="did you mean 'K_MEANS'"):
+        lookup("selector", {"K_MEANS": 1}, "kmeans")
+
+
 def test_lookup_without_anything_near_only_lists():
     with pytest.raises(WorkbenchError, match=r"Unknown selector 'zzz'\. Choose from: d_optimal, k_means, random"):
         lookup("selector", TABLE, "zzz")

@@ -173,6 +173,19 @@ def test_predictions_have_a_row_per_network_and_device(tasks, data, method):
     assert (frame["predicted_ms"] <= frame["high_ms"]).all()
 
 
+@pytest.mark.parametrize("method", ["hodm", "linear"])
+def test_every_floor_stands_beside_with_the_same_probes(tasks, data, method):
+    result = run(tasks, data, method)
+    others = [name for name in FLOORS if name != method]
+    assert [record["method"] for record in result.floors] == others * len(TARGETS)
+    for name in others:
+        alone = run(tasks, data, name)
+        for record, beside in zip(alone.results, [r for r in result.floors if r["method"] == name], strict=True):
+            assert {key: beside[key] for key in ("device", "n_test", *METRICS)} == {
+                key: record[key] for key in ("device", "n_test", *METRICS)
+            }
+
+
 def test_scores_are_those_of_the_test_rows(tasks, data):
     result = run(tasks, data)
     for record in result.results:

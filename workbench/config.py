@@ -20,8 +20,9 @@ class WorkbenchError(ValueError):
 def suggest(kind: str, name: str, choices: Iterable[str]) -> str:
     """The sentence for an unknown ``name``, with the nearest of ``choices`` and the list of all."""
     names = sorted(map(str, choices))
-    near = difflib.get_close_matches(str(name), names, n=1)
-    hint = f"; did you mean '{near[0]}'?" if near else "."
+    folded = {choice.lower(): choice for choice in names}
+    near = difflib.get_close_matches(str(name).lower(), folded, n=1)
+    hint = f"; did you mean '{folded[near[0]]}'?" if near else "."
     listed = ", ".join(names[:40]) + (", ..." if len(names) > 40 else "")
     return f"Unknown {kind} '{name}'{hint} Choose from: {listed}"
 

@@ -15,7 +15,7 @@ from scipy import stats
 
 from workbench.config import WorkbenchError, lookup
 from workbench.data.networks import Networks, encode
-from workbench.data.sources import load_table
+from workbench.data.sources import data_folders, load_table
 from workbench.data.table import LatencyTable
 from workbench.data.tasks import Ledger, Split, Task, read_tasks
 from workbench.describe.dbsel import SELECTORS
@@ -104,10 +104,14 @@ def evaluate(
         progress: called with one line per finished target device.
 
     Raises:
-        WorkbenchError: a bad task file, method or selector. A task that fails is reported in ``failures``.
+        WorkbenchError: a bad task file, data folder, method, selector or number of probes. A task that fails is
+            reported in ``failures``.
     """
     lookup("method", METHODS, method)
     lookup("selector", SELECTORS, selector or DEFAULT_SELECTOR)
+    data_folders(data)
+    if probes < 1:
+        raise WorkbenchError(f"The number of probes expects at least 1, got {probes}; correct it.")
     outcome = EvaluationResult()
     frames = []
     for task in read_tasks(tasks_file, only):

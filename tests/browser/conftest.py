@@ -34,6 +34,9 @@ SETTINGS = {  # no questions, no news, and every cell in the page so that it can
     },
     "notebook-extension/tracker": {"windowingMode": "none"},
 }
+# A figure can be there and yet have no height.
+VISIBLE = """Array.from(document.querySelectorAll('.jp-OutputArea .js-plotly-plot')).filter(
+    (plot) => plot.querySelector('.main-svg') && plot.offsetHeight > 100)"""
 RUN_ALL = """async (limit) => {
     const run = window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => 'done');
     const late = new Promise((resolve) => setTimeout(() => resolve('still running'), limit));
@@ -143,15 +146,17 @@ class Notebook:
         assert self.page.evaluate(ERRORS) == []
 
     def wait_for_figures(self, count: int = 1) -> int:
-        """Wait until ``count`` Plotly figures are drawn; returns how many there are."""
-        drawn = "(n) => document.querySelectorAll('.jp-OutputArea .js-plotly-plot .main-svg').length >= n"
-        self.page.wait_for_function(drawn, arg=count, timeout=60_000)
-        return self.page.locator(".jp-OutputArea .js-plotly-plot").count()
+        """Wait until ``count`` Plotly figures can be seen; returns how many there are."""
+        self.page.wait_for_function(f"(n) => {VISIBLE}.length >= n", arg=count, timeout=60_000)
+        return self.page.evaluate(f"() => {VISIBLE}.length")
 
     def screenshot(self, path: Path) -> None:
         """The whole notebook as one picture."""
         self.page.set_viewport_size({"width": 1280, "height": min(12_000, self.page.evaluate(HEIGHT) + 160)})
-        self.page.wait_for_timeout(1500)  # figures redraw for the new size
+        self.page.evaluate(
+            "() => document.querySelectorAll('.jp-WindowedPanel-outer, .jp-Notebook').forEach((p) => p.scrollTo(0, 0))"
+        )
+        self.page.wait_for_timeout(2500)  # cells that were out of sight and figures are drawn for the new size
         self.page.screenshot(path=path)
 
 

@@ -61,7 +61,7 @@ def test_the_quick_start_runs(open_notebook, artifacts, tmp_path, mlflow_home, m
     monkeypatch.setenv("WORKBENCH_HOME", str(mlflow_home))
     notebook = open_notebook(folder / "00_quickstart.ipynb")
     notebook.run_all(limit_s=LIMIT_S)
-    assert notebook.wait_for_figures() >= 1
+    assert notebook.wait_for_figures(7) == 7
     notebook.screenshot(artifacts / "quickstart.png")
     assert notebook.tab.outside == set()
     assert (tmp_path / "report" / "report.html").is_file()

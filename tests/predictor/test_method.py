@@ -7,6 +7,7 @@ import pytest
 
 from tests.toy import toy_networks
 from workbench.config import WorkbenchError
+from workbench.devices.device import DeviceCard
 from workbench.predictor.method import Z90, Sources, gaussian_estimate
 
 NETWORKS = toy_networks(6)
@@ -30,6 +31,12 @@ def test_latencies_are_positive():
 def test_sources_that_do_not_match_are_refused():
     with pytest.raises(WorkbenchError, match=r"Source latencies expect 3 x 2 .* got 2 x 3; match them"):
         Sources(NETWORKS, np.arange(3), np.ones((2, 3)), ("a", "b"))
+
+
+def test_siblings_run_on_the_same_hardware():
+    cards = {name: DeviceCard(name, hardware=chip) for name, chip in {"a": "x", "b": "y", "c": "x", "d": None}.items()}
+    sources = Sources(NETWORKS, np.arange(1), np.ones((1, 5)), tuple("abcde"), cards)
+    assert [sources.siblings(index) for index in range(5)] == [[0, 2], [1], [0, 2], [3], [4]]
 
 
 def test_mean_leaves_out_what_was_not_measured():

@@ -45,7 +45,7 @@ def quick(sources, design, probes) -> Pretrained:
 
 @pytest.fixture(scope="module")
 def trained(sources, design, probes) -> Pretrained:
-    return train(sources, design, probes, FitConfig(steps=300, devices=12), HODMConfig(width=32, heads=2))
+    return train(sources, design, probes, FitConfig(steps=400), HODMConfig(width=32, heads=2))
 
 
 def train(sources, design, probes, config=QUICK, model_config=SMALL, seed=0, **more) -> Pretrained:
@@ -136,7 +136,7 @@ def test_the_model_is_ready_for_use(quick):
 
 def test_the_loss_falls(trained):
     losses = np.array(trained.losses)
-    assert len(losses) == 300
+    assert len(losses) == 400
     assert np.isfinite(losses).all()
     assert losses[-20:].mean() < 0.5 * losses[:20].mean()
 

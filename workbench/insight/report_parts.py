@@ -184,7 +184,12 @@ def figure_html(figure: go.Figure, name: str, note: str = "") -> str:
     if figure.layout.height:
         bare.update_layout(height=figure.layout.height - TOP_MARGIN + BARE_TOP_MARGIN)
     drawing = pio.to_html(
-        bare, config=CONFIG, include_plotlyjs=False, full_html=False, div_id=name, default_width="100%"
+        bare,
+        config={**CONFIG, "responsive": True},
+        include_plotlyjs=False,
+        full_html=False,
+        div_id=name,
+        default_width="100%",
     )
     spoken_message = html.escape(f"{title}. {message} {note}".strip(), quote=True)
     caption = ""

@@ -40,10 +40,10 @@ SEQUENTIAL = (
 
 FONT = "Inter, 'Segoe UI', Roboto, 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif"
 NAME = "workbench"
-# For ``figure.show(config=CONFIG)`` and pages; by default Plotly shows a button that sends data to its cloud.
+# For ``figure.show(config=CONFIG)``. By default Plotly shows a button that sends data to its cloud. Not responsive: in
+# JupyterLab that collapses a figure to no height.
 CONFIG = {
     "displaylogo": False,
-    "responsive": True,
     "showSendToCloud": False,
     "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"],
     "toImageButtonOptions": {"format": "svg", "filename": "figure"},

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from tests.toy import SOURCES, TARGETS, toy_frame, toy_networks, write_table
+from tests.toy import SOURCES, TARGETS, one_thread, toy_frame, toy_networks, write_table
 from workbench import evaluation
 from workbench.config import WorkbenchError
 from workbench.data import sources
@@ -61,6 +61,8 @@ def isolated(tmp_path, monkeypatch):
     (tmp_path / "none").mkdir()
     monkeypatch.setattr(sources, "BUNDLED", tmp_path / "none")
     monkeypatch.setitem(METHODS, "hodm", hodm(FitConfig(steps=8, devices=6), HODMConfig(width=12, heads=2)))
+    with one_thread():
+        yield
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ nearly are. Compute, memory and launches bind different networks, so a device is
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from workbench.data.networks import Networks, encode
 from workbench.graphs.features import PHYSICS, op_physics
@@ -79,6 +81,15 @@ def write_table(folder: Path, frame: pd.DataFrame, space: str = "nasbench201") -
     folder.mkdir(parents=True, exist_ok=True)
     frame.reset_index().to_parquet(folder / f"{space}.parquet", index=False)
     return folder
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread: tests run in several processes, which would fight for the cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def rae(actual_ms: np.ndarray, predicted_ms: np.ndarray, left_out: Sequence[int] | np.ndarray = ()) -> float:

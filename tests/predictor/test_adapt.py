@@ -59,6 +59,18 @@ def test_it_is_bayesian_ridge_regression():
     np.testing.assert_allclose(deviation, np.sqrt(variance) * probe_ms.mean(), rtol=1e-4)
 
 
+def test_without_outliers_a_wild_probe_is_believed():
+    """An outlier probability of zero leaves plain ridge regression, whatever was measured."""
+    probe_ms = noisy(0.01)[PROBES]
+    probe_ms[7] *= 5
+    posterior = adapt(BLOCKS, PROBES, probe_ms, config=replace(SINGLE, outlier=0.0))
+    assert not posterior.outlier.any()
+    believed = posterior.predict()[0]
+    np.testing.assert_allclose(
+        believed, adapt(BLOCKS, PROBES, probe_ms, config=replace(SINGLE, outlier=1e-300)).predict()[0]
+    )
+
+
 def test_evidence_is_the_density_of_a_gaussian():
     draw = np.random.default_rng(0)
     root = draw.standard_normal((3, 5, 5))

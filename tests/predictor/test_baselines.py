@@ -8,7 +8,9 @@ import pytest
 from tests.toy import SOURCES, TARGETS, rae, toy_networks, toy_sources
 from workbench.describe.design import Design, build_design
 from workbench.predictor.baselines import FLOORS
+from workbench.predictor.baselines.linear import WEIGHTS
 from workbench.predictor.method import Estimate, Sources
+from workbench.spaces import SPACES
 from workbench.training.transfer import choose_probes
 
 NETWORKS = toy_networks()
@@ -61,6 +63,19 @@ def test_linear_beats_flops_on_new_devices(known, name):
     assert linear < 0.8 * flops
 
 
+def test_linear_is_plain_ridge_even_where_a_probe_is_wild(known):
+    """The floor has no hypothesis of outliers: that would be part of what it is to be compared with."""
+    sources, design, probes = known
+    actual = TARGETS["phone"].latency_ms(NETWORKS)
+    actual[probes[3]] *= 8
+    relative = actual[probes] / actual[probes].mean()
+    *scales, spread, noise = WEIGHTS["nasbench201"]
+    terms = spread * np.concatenate([design.weighted(tuple(scales)), np.ones((len(NETWORKS), 1))], axis=1)
+    gram = terms[probes] @ terms[probes].T + noise**2 * np.eye(len(probes))
+    expected = 1 + terms @ terms[probes].T @ np.linalg.solve(gram, relative - 1)
+    np.testing.assert_allclose(predict("linear", known, actual).ms, expected * actual[probes].mean(), rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", FLOORS)
 def test_floors_know_no_scale(known, name):
     actual = TARGETS["phone"].latency_ms(NETWORKS)
@@ -70,7 +85,4 @@ def test_floors_know_no_scale(known, name):
 
 
 def test_linear_knows_every_space():
-    from workbench.predictor.baselines.linear import WEIGHTS
-    from workbench.spaces import SPACES
-
     assert set(SPACES) <= set(WEIGHTS)

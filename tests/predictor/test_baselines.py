@@ -65,7 +65,7 @@ def test_linear_beats_flops_on_new_devices(known, name):
 
 def test_linear_is_plain_ridge_even_where_a_probe_is_wild(known):
     """The floor has no hypothesis of outliers: that would be part of what it is to be compared with."""
-    sources, design, probes = known
+    _, design, probes = known
     actual = TARGETS["phone"].latency_ms(NETWORKS)
     actual[probes[3]] *= 8
     relative = actual[probes] / actual[probes].mean()

@@ -21,7 +21,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from torch import Tensor, nn
-from workbench.profiling.passes import CampaignConfig, Progress
 
 from workbench.data.sources import load_table
 from workbench.devices.backends import BACKENDS, Platform, get_platforms
@@ -29,6 +28,7 @@ from workbench.devices.detect import passport
 from workbench.devices.device import read_cards
 from workbench.profiling.campaign import CampaignSummary, measure_archs, profile
 from workbench.profiling.journal import NETWORK, REFERENCE, SCHEMA, read_raw
+from workbench.profiling.passes import CampaignConfig, Progress
 from workbench.profiling.reduce import SUMMARY_COLUMNS, reduce_attempts, reduce_raw
 from workbench.profiling.timing import nested_interquartile_mean
 from workbench.spaces import get_space
@@ -373,12 +373,13 @@ def test_the_folder_of_another_space_is_refused(done, quick, refusal):
 
 def test_networks_measured_here_and_now(quick):
     steps: list[Progress] = []
-    found = measure_archs(SPACE, ARCHS, EAGER[0], quick.timing, steps.append)
+    found = measure_archs(SPACE, ARCHS, EAGER[0], quick.timing, steps.append, rounds=2)
     assert list(found) == ["arch", "latency_ms", "low_ms", "high_ms", "n_runs"]
     assert list(found["arch"]) == ARCHS
     assert (found["low_ms"] <= found["latency_ms"]).all()
     assert (found["latency_ms"] <= found["high_ms"]).all()
-    assert [(step.done, step.total) for step in steps] == [(1, 2), (2, 2)]
+    assert [(step.done, step.total) for step in steps] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert sorted(step.label for step in steps) == sorted(2 * ARCHS)
 
 
 def test_here_and_now_a_failure_is_an_error(quick, refusal):

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from workbench.config import WorkbenchError
@@ -22,7 +23,7 @@ from workbench.profiling.machine import this_machine
 from workbench.profiling.passes import CampaignConfig, Passes, Progress, ReportProgress, time_network
 from workbench.profiling.quality import QualityConfig, Stability, reference_drift, stability
 from workbench.profiling.reduce import Reduced, reduce_attempts, reduce_rows, write_tables
-from workbench.profiling.timing import TimingConfig
+from workbench.profiling.timing import Estimate, TimingConfig
 
 if TYPE_CHECKING:
     from workbench.spaces import Space
@@ -119,11 +120,16 @@ def measure_archs(
     platform: Platform,
     config: TimingConfig | None = None,
     progress: ReportProgress | None = None,
+    rounds: int = 3,
 ) -> pd.DataFrame:
     """Time ``archs`` on ``platform``, here and now, without a journal.
 
+    Every network is timed once per round, in another random order each time, so that a slow minute of the machine
+    falls on all of them alike; its latency is the median over the rounds.
+
     Returns:
-        One row per arch, in the given order: ``arch, latency_ms, low_ms, high_ms, n_runs``.
+        One row per arch, in the given order: ``arch, latency_ms, low_ms, high_ms, n_runs``. The interval is that of
+        the median round.
 
     Raises:
         WorkbenchError: a network that cannot be measured, with the reason.
@@ -133,17 +139,22 @@ def measure_archs(
     config = config or TimingConfig()
     keep_freed_memory()
     watch = Watch()
-    started = time.monotonic()
-    rows = []
-    for index, arch in enumerate(archs, start=1):
-        ((_, result),) = time_network(space, arch, [platform], config, watch)
+    started, total = time.monotonic(), rounds * len(archs)
+    order = [index for turn in range(rounds) for index in np.random.default_rng(turn).permutation(len(archs))]
+    estimates: list[list[Estimate]] = [[] for _ in archs]
+    for done, index in enumerate(order, start=1):
+        ((_, result),) = time_network(space, archs[index], [platform], config, watch)
         if isinstance(result, str):
-            raise WorkbenchError(f"Network '{arch}' cannot be measured on {platform.name}: {result}")
-        estimate = result.timing.estimate
-        rows.append((arch, estimate.estimate_ms, estimate.low_ms, estimate.high_ms, estimate.n_runs))
+            raise WorkbenchError(f"Network '{archs[index]}' cannot be measured on {platform.name}: {result}")
+        estimates[index].append(result.timing.estimate)
         if progress:
             elapsed = time.monotonic() - started
-            progress(Progress(index, len(archs), elapsed, elapsed / index * (len(archs) - index), arch))
+            progress(Progress(done, total, elapsed, elapsed / done * (total - done), archs[index]))
+    rows = []
+    for arch, found in zip(archs, estimates, strict=True):
+        middle = sorted(found, key=lambda estimate: estimate.estimate_ms)[(len(found) - 1) // 2]
+        runs = sum(estimate.n_runs for estimate in found)
+        rows.append((arch, middle.estimate_ms, middle.low_ms, middle.high_ms, runs))
     return pd.DataFrame(rows, columns=["arch", "latency_ms", "low_ms", "high_ms", "n_runs"])
 
 

@@ -14,6 +14,8 @@ from tests.toy import SOURCES, TARGETS, one_thread, toy_frame, toy_networks, wri
 from workbench import evaluation
 from workbench.config import WorkbenchError
 from workbench.data import sources
+from workbench.data.table import LatencyTable
+from workbench.data.tasks import Task
 from workbench.devices.device import DeviceCard, write_cards
 from workbench.evaluation import METRICS, EvaluationResult, evaluate, score
 from workbench.predictor.hodm import HODMConfig
@@ -328,6 +330,21 @@ def test_unmeasured_targets_are_neither_probed_nor_scored(tmp_path, tasks):
     probes = result.predictions.query("role == 'probe'")["arch"]
     assert frame.loc[probes, list(TARGETS)].notna().all().all()
     assert np.isfinite([record["spearman"] for record in result.results]).all()
+
+
+def test_sources_are_drawn_from_what_was_measured_on_sources():
+    frame = FRAME.copy()
+    frame.loc[frame.index[:40], list(SOURCES)] = np.nan
+    frame.loc[frame.index[40:50], "edge"] = np.nan
+    table = LatencyTable("nasbench201", frame)
+    task = Task("T", "nasbench201", tuple(SOURCES), tuple(TARGETS), 30)
+    drawn = evaluation.draw_sources(task, table, NETWORKS, np.random.default_rng(0))
+    assert len(set(drawn.rows)) == 30
+    assert drawn.rows.min() >= 40
+    np.testing.assert_array_equal(drawn.latency_ms, frame[list(SOURCES)].to_numpy()[drawn.rows])
+    hidden = LatencyTable("nasbench201", frame.assign(**dict.fromkeys(TARGETS, np.nan)))
+    again = evaluation.draw_sources(task, hidden, NETWORKS, np.random.default_rng(0))
+    np.testing.assert_array_equal(again.rows, drawn.rows)
 
 
 @pytest.mark.parametrize("method", METHODS)

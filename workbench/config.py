@@ -45,7 +45,7 @@ def override(config: T, changes: Mapping[str, Any]) -> T:
         expected = type(getattr(config, key))
         if expected is float and isinstance(value, int) and not isinstance(value, bool):
             continue
-        if not isinstance(value, expected):
+        if not isinstance(value, expected) or isinstance(value, bool) != (expected is bool):
             raise WorkbenchError(
                 f"{type(config).__name__} option '{key}' expects {expected.__name__}, got {value!r}; correct the value."
             )

@@ -112,6 +112,8 @@ def evaluate(
     data_folders(data)
     if probes < 1:
         raise WorkbenchError(f"The number of probes expects at least 1, got {probes}; correct it.")
+    if any(seed < 0 for seed in seeds):
+        raise WorkbenchError(f"A seed expects a whole number of at least 0, got {min(seeds)}; correct it.")
     outcome = EvaluationResult()
     frames = []
     for task in read_tasks(tasks_file, only):
@@ -172,10 +174,16 @@ def run_task(
     ledgers = [split.ledger() for split in splits]
     generator = np.random.default_rng(seed)
     sources = draw_sources(task, table, networks, generator)
+    candidates = _measurable(networks, ledgers)
+    if probes >= len(candidates):
+        raise WorkbenchError(
+            f"Task {task.name} expects fewer probes than the {len(candidates)} architectures measured on every target, "
+            f"so that some are left to test, got {probes} probes; ask for fewer."
+        )
     clock = Clock()
     with clock.measure("select_s"):
         design = build_design(networks, sources.rows, sources.latency_ms)
-        chosen = choose_probes(design, probes, generator, selector, _measurable(networks, ledgers))
+        chosen = choose_probes(design, probes, generator, selector, candidates)
     with clock.measure("pretrain_s"):
         adapt = METHODS[method](sources, design, chosen, generator)
     floors = {name: learn(sources, design, chosen, generator) for name, learn in FLOORS.items() if name != method}

@@ -233,3 +233,16 @@ def test_impossible_latencies_are_refused(bad):
 def test_no_probes_are_refused():
     with pytest.raises(WorkbenchError, match="Adaptation expects"):
         adapt(BLOCKS, PROBES[:0], np.array([]))
+
+
+def test_a_suspected_outlier_widens_every_interval():
+    generator = np.random.default_rng(3)
+    blocks = tuple(generator.standard_normal((60, width)) for width in (2, 3, 4))
+    latency = 10 + blocks[0] @ np.array([1.0, 0.5])
+    probes = np.arange(12)
+    probe_ms = latency[probes].copy()
+    probe_ms[4] *= 3
+    posterior = adapt(blocks, probes, probe_ms)
+    assert posterior.outlier[4] > 0.9
+    unsuspecting = replace(posterior, outlier=np.zeros(len(probes)))
+    assert (posterior.predict()[1] > 1.5 * unsuspecting.predict()[1]).all()

@@ -44,7 +44,7 @@ def tokens(seed: int = 1) -> tuple[Operators, Hardware, torch.Tensor]:
         return torch.randn(*shape, generator=draw, dtype=torch.float64)
 
     counts = torch.randint(0, 4, (A, V), generator=draw).double()
-    counts[:, 0] = 1
+    counts[:, 0] = 2
     hears = torch.cat([torch.ones(CAPABILITIES, V, dtype=torch.float64), counts[: H - CAPABILITIES]])
     known = torch.ones(D, H, dtype=torch.bool)
     known[1, 3] = False

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from workbench.config import cache_folder, write_atomically
 from workbench.graphs import features, graph
 from workbench.graphs.features import FEATURES, PHYSICS, TokenTable, cost_key, op_features, op_physics, tokenize
 from workbench.graphs.graph import Graph, Op
-from workbench.spaces import get_space
+from workbench.spaces import blocks, get_space
 
 #: The names of the columns of `Networks.features`.
 OPERATOR_FEATURES = (*FEATURES, "live")
@@ -132,16 +133,23 @@ def _census(counts: np.ndarray, operators: Sequence[Op], live: np.ndarray) -> np
 
 def _tokens(space: str, archs: Sequence[str]) -> TokenTable:
     family = get_space(space)
-    code = [inspect.getsource(module) for module in (graph, features, inspect.getmodule(type(family)))]
+    code = [inspect.getsource(module) for module in (graph, features, blocks, inspect.getmodule(type(family)))]
     key = hashlib.sha256("\n".join([space, *code, *archs]).encode()).hexdigest()[:24]
     path = cache_folder() / f"tokens-{space}-{key}.npz"
     if path.is_file():
-        with np.load(path, allow_pickle=False) as stored:
-            vocabulary = tuple(Op(**fields) for fields in json.loads(str(stored["vocabulary"])))
-            return TokenTable(vocabulary, stored["tokens"], stored["repeat"], stored["live"])
+        try:
+            return _stored(path)
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+            path.unlink(missing_ok=True)  # damaged: it is made anew below
     table = tokenize(family.graph(arch) for arch in archs)
     _store(path, table)
     return table
+
+
+def _stored(path: Path) -> TokenTable:
+    with np.load(path, allow_pickle=False) as stored:
+        vocabulary = tuple(Op(**fields) for fields in json.loads(str(stored["vocabulary"])))
+        return TokenTable(vocabulary, stored["tokens"], stored["repeat"], stored["live"])
 
 
 def _store(path: Path, table: TokenTable) -> None:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from workbench.config import WorkbenchError, lookup
 from workbench.data.table import LatencyTable, read_table
 from workbench.devices.device import DeviceCard, catalog, read_cards
+from workbench.spaces import get_space
 
 BUNDLED = Path(__file__).parent / "bundled"
 
@@ -39,6 +40,7 @@ def load_table(space: str, devices: Sequence[str] | None = None, folders: Sequen
     Raises:
         WorkbenchError: no table, an unreadable one, no ``arch`` column, or an unknown device.
     """
+    get_space(space)
     searched = data_folders(folders)
     files = [folder / f"{space}.parquet" for folder in searched if (folder / f"{space}.parquet").is_file()]
     if not files:
@@ -51,6 +53,8 @@ def load_table(space: str, devices: Sequence[str] | None = None, folders: Sequen
         for device in _columns(file):
             where.setdefault(device, file)
     wanted = list(where) if devices is None else list(dict.fromkeys(devices))
+    if not wanted:
+        raise WorkbenchError(f"{files[0]} expects a column per device besides 'arch', got none; measure one.")
     for device in wanted:
         lookup("device", where, device)
     parts = []
@@ -59,6 +63,7 @@ def load_table(space: str, devices: Sequence[str] | None = None, folders: Sequen
         if chosen:
             parts.append(read_table(file, space, _cards(file.parent), chosen))
     cards = {name: card for part in reversed(parts) for name, card in part.cards.items()}
+    cards |= {name: part.cards[name] for part in parts for name in part.devices if name in part.cards}
     if len(parts) == 1:
         return LatencyTable(space, parts[0].frame[wanted], cards)
     return LatencyTable(space, pd.concat([part.frame for part in parts], axis=1)[wanted], cards)

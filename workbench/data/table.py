@@ -109,6 +109,8 @@ def read_table(
         raise WorkbenchError(
             f"Cannot read {path} as a Parquet latency table ({reason}); make the file anew."
         ) from error
+    if frame.index.name == "arch":  # pandas restores an index that it has written
+        frame = frame.reset_index()
     if "arch" not in frame:
         raise WorkbenchError(
             f"{path} expects a string column 'arch', got {', '.join(map(str, frame.columns[:5]))}; add it."

@@ -42,7 +42,9 @@ def read_tasks(path: str | Path, only: Sequence[str] | None = None) -> list[Task
             f"Task file {path} expects a mapping from task name to task, got {type(raw).__name__}; correct it."
         )
     tasks = {name: _task(name, fields) for name, fields in raw.items()}
-    return [lookup("task", tasks, name) for name in (only or tasks)]
+    if only is not None and not only:
+        raise WorkbenchError(f"At least one task is expected, got none; choose from {', '.join(tasks)}.")
+    return [lookup("task", tasks, name) for name in dict.fromkeys(tasks if only is None else only)]
 
 
 def _task(name: str, fields: object) -> Task:
@@ -65,7 +67,7 @@ def _task(name: str, fields: object) -> Task:
             raise WorkbenchError(
                 f"Task '{name}': {key} expects a non-empty {kind.__name__}, got {value!r}; correct the file."
             )
-    if fields.get("source_samples", 1) < 2:
+    if fields.get("source_samples", 2) < 2:
         raise WorkbenchError(
             f"Task '{name}': source_samples expects at least 2, got {fields['source_samples']}; correct the file."
         )

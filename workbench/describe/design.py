@@ -106,9 +106,9 @@ def ridge(x: np.ndarray, y: np.ndarray, queries: np.ndarray) -> np.ndarray:
     for penalty in PENALTIES:
         damped = penalty * len(y) / 100
         shrink = spread**2 / (spread**2 + damped)
-        leverage = np.minimum((left**2 * shrink).sum(axis=1) + 1 / len(y), 0.999)
+        freedom = np.maximum(1 - 1 / len(y) - (left**2 * shrink).sum(axis=1), 1e-9)  # one minus leverage
         residual = target - left @ (shrink[:, None] * projected)
-        error = ((residual / (1 - leverage)[:, None]) ** 2).mean(axis=0)
+        error = ((residual / freedom[:, None]) ** 2).mean(axis=0)
         weights = right.T @ ((spread / (spread**2 + damped))[:, None] * projected)
         better = error < best_error
         best_error[better] = error[better]

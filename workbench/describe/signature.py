@@ -21,5 +21,5 @@ def signature(probe_ms: np.ndarray, known: np.ndarray | None = None) -> tuple[np
     known = np.ones(probe_ms.shape, dtype=bool) if known is None else known
     if not known.any(axis=1).all():
         raise WorkbenchError("A signature expects at least one known probe per device, got none; measure one.")
-    mean = (probe_ms * known).sum(axis=1) / known.sum(axis=1)
+    mean = np.where(known, probe_ms, 0.0).sum(axis=1) / known.sum(axis=1)
     return np.where(known, probe_ms / mean[:, None] - 1.0, 0.0), mean

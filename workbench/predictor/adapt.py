@@ -163,12 +163,14 @@ def adapt(
     def evidence(outliers: tuple[int, ...]) -> np.ndarray:
         inflated = variances.copy()
         inflated[:, list(outliers)] += config.outlier_noise**2
-        odds = len(outliers) * np.log(config.outlier) + (count - len(outliers)) * np.log1p(-config.outlier)
+        odds = (count - len(outliers)) * np.log1p(-config.outlier)
+        odds += len(outliers) * np.log(config.outlier) if outliers else 0.0
         return log_evidence(covariance + inflated[:, :, None] * np.eye(count), residuals) + odds
 
-    hypotheses: list[tuple[int, ...]] = [(), *((index,) for index in range(count))]
+    single = [(index,) for index in range(count)] if config.outlier > 0 else []
+    hypotheses: list[tuple[int, ...]] = [(), *single]
     scores = [evidence(outliers) for outliers in hypotheses]
-    likeliest = sorted(range(count), key=lambda index: -scores[index + 1].max())[: config.pairs]
+    likeliest = sorted(range(len(single)), key=lambda index: -scores[index + 1].max())[: config.pairs]
     pairs = list(itertools.combinations(sorted(likeliest), 2))
     scores += [evidence(outliers) for outliers in pairs]
     hypotheses += pairs

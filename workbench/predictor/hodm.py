@@ -103,7 +103,8 @@ class CrossAttention(nn.Module):
         key, value = self.key_value(keys).chunk(2, dim=-1)
         key, value = key.view(split).transpose(1, 2), value.view(split).transpose(1, 2)
         scores = query @ key.transpose(-1, -2) / math.sqrt(c // self.heads) + bias[:, None]  # d x heads x n x m
-        attention = scores.softmax(-1).nan_to_num(0.0)
+        deaf = bias.isneginf().all(-1, keepdim=True)[:, None]
+        attention = scores.masked_fill(deaf, 0.0).softmax(-1).masked_fill(deaf, 0.0)
         return self.out((attention @ value).transpose(1, 2).reshape(d, n, c)), attention
 
 

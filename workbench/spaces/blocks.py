@@ -43,6 +43,7 @@ def add_series(builder: GraphBuilder, ops: tuple[Op, ...], entry: int) -> int:
     last = entry
     for op in ops:
         last = builder.add(op, last)
-    if ops[0].in_channels == ops[-1].out_channels and ops[0].in_size == ops[-1].out_size:
+    keeps = (ops[0].in_channels, ops[0].in_size) == (ops[-1].out_channels, ops[-1].out_size)
+    if len(ops) > 1 and keeps:
         builder.edges.append((entry, last))
     return last

@@ -109,13 +109,14 @@ class OFAMobileNetV3:
         if not lengths or not isinstance(choices.r, int) or not 128 <= choices.r <= 224:
             raise malformed(self.name, arch, expected)
         for values, allowed in ((choices.d, DEPTHS), (choices.ks, KERNELS), (choices.e, EXPANSIONS)):
-            if any(value not in allowed for value in values):
+            if any(type(value) is not int or value not in allowed for value in values):
                 raise malformed(self.name, arch, expected)
         return choices
 
     def format(self, choices: Choices) -> str:
         """The JSON text of ``choices``."""
-        return json.dumps({"r": choices.r, "d": list(choices.d), "ks": list(choices.ks), "e": list(choices.e)})
+        fields = {"r": choices.r, "d": list(choices.d), "ks": list(choices.ks), "e": list(choices.e)}
+        return json.dumps(fields, separators=(",", ":"))
 
     def graph(self, arch: str) -> Graph:
         """Stem, two to four tokens per block, head."""

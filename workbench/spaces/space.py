@@ -44,7 +44,7 @@ class Space(Protocol):
 
 def malformed(space: str, arch: object, expected: str) -> WorkbenchError:
     """The error for an arch string that is not of ``space``."""
-    text = str(arch)
+    text = " ".join(str(arch).split())  # one line, whatever was given
     shown = text if len(text) <= 90 else text[:87] + "..."
     return WorkbenchError(f"Malformed {space} arch '{shown}': expected {expected}; correct the string.")
 

@@ -135,7 +135,7 @@ def pretrain(
         model = HODM(operators.features.shape[1], operators.quantities.shape[1], descriptors.shape[1], model_config)
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, config.learning_rate, total_steps=config.steps, pct_start=0.1
+        optimiser, config.learning_rate, total_steps=config.steps, pct_start=0.1 if config.steps > 10 else 0.3
     )
     losses = []
     for step in range(config.steps):

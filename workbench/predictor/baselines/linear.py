@@ -26,7 +26,7 @@ def pretrain(sources: Sources, design: Design, probes: np.ndarray, generator: np
     """The source devices are in the design already."""
     principal, physics, census, spread, noise = WEIGHTS[sources.networks.space]
     config = HeadConfig(
-        (principal,), (physics,), (census,), (spread,), (noise,), outlier=1e-9, noise_power=0.0, pairs=0
+        (principal,), (physics,), (census,), (spread,), (noise,), outlier=0.0, noise_power=0.0, pairs=0
     )  # one model, no outliers: plain Bayesian ridge
 
     def adapt(probe_ms: np.ndarray, card: DeviceCard | None) -> Predict:

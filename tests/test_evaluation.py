@@ -419,7 +419,7 @@ def test_impossible_latencies_fail_the_task(tmp_path, tasks, value):
 
 
 def test_an_empty_table_fails_the_task(tmp_path, tasks):
-    failure(tasks, write_table(tmp_path / "empty", FRAME.iloc[:0]))
+    assert "expects at least" in failure(tasks, write_table(tmp_path / "empty", FRAME.iloc[:0]))
 
 
 @pytest.mark.parametrize(

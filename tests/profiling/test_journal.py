@@ -122,6 +122,7 @@ def test_a_damaged_beginning_is_refused(tmp_path, refusal, content):
 def test_more_may_be_known_of_an_old_campaign(tmp_path):
     (tmp_path / "campaign.json").write_text(json.dumps({**ABOUT, "note": "by hand"}))
     Journal(tmp_path, ABOUT).close()
+    assert json.loads((tmp_path / "campaign.json").read_text())["note"] == "by hand"
 
 
 def test_two_writers_are_refused(tmp_path, refusal):

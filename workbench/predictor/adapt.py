@@ -77,7 +77,7 @@ class Posterior:
     """What the probes say; see `adapt`.
 
     Args:
-        models: the members that carry 99 % of the weight, likeliest first.
+        models: the likeliest members: those that carry 99 % of the weight, at most 60.
         trust: mean weight of the prior mean.
         outlier: `p` probability that each probe is an outlier.
     """

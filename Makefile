@@ -75,7 +75,7 @@ ui: env
 # The build's own suffix (+cpu) is dropped, so that the lock installs wherever some build of that version is.
 lock: env
 	@rm -f requirements.lock.new
-	@$(UV_SOURCES); $(UV_PIP) compile --quiet --python-version 3.11.0 --extra dev --extra onnx --no-annotate --no-header \
+	@$(UV_SOURCES); $(UV_PIP) compile --quiet --python-version 3.11.0 --extra dev --extra onnx --extra openvino --no-annotate --no-header \
 		--no-emit-index-url --no-emit-find-links $(LOCK_ARGS) pyproject.toml --output-file requirements.lock.new
 	@if grep -q '^nvidia-' requirements.lock.new; then rm requirements.lock.new; \
 		echo "The lock would install CUDA; name a source of torch's CPU build with TORCH_BACKEND or PIP_FIND_LINKS." >&2; exit 1; fi

@@ -171,7 +171,7 @@ def answer(url: str) -> int | None:
 
 def test_quickstart_refuses_a_folder_it_cannot_write(capsys, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
-    if not (Path(cli.__file__).parents[1] / "notebooks" / "00_quickstart.ipynb").is_file():
+    if not (Path(cli.__file__).parents[2] / "notebooks" / "00_quickstart.ipynb").is_file():
         pytest.skip("the quick start is not in this installation")
     assert "Cannot write" in refused(capsys, "quickstart", "--out", tmp_path / "file" / "x")
 

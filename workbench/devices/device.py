@@ -60,7 +60,12 @@ class DeviceCard:
             2^10 and 2^20 bytes.
         memory_gib: main memory, 2^30 bytes.
         launch_overhead_us: time to dispatch one operator that does next to nothing.
+        conv_fp32_gflops, depthwise_fp32_gflops: 10^9 operations/s of a dense 3x3 and of a depthwise 3x3 convolution.
+        elementwise_gbps, reduction_gbps: 10^9 bytes/s read and written by an addition of two tensors, and read by a
+            sum, both larger than any cache.
+        parallel_efficiency: speed-up of a matrix product on all cores over one, per core; at most about 1.
         source: where the figures come from.
+        passport: hash of what decided the measured figures, see `detect.passport`.
     """
 
     name: str
@@ -85,7 +90,13 @@ class DeviceCard:
     l2_bandwidth_gbps: float | None = None
     l3_bandwidth_gbps: float | None = None
     launch_overhead_us: float | None = None
+    conv_fp32_gflops: float | None = None
+    depthwise_fp32_gflops: float | None = None
+    elementwise_gbps: float | None = None
+    reduction_gbps: float | None = None
+    parallel_efficiency: float | None = None
     source: str | None = None
+    passport: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "threads", *CAPABILITY_FIELDS):
@@ -103,7 +114,7 @@ class DeviceCard:
                 raise WorkbenchError(
                     f"Device '{self.name}': {name} expects a whole number, got {value!r}; correct the card."
                 )
-        for name in ("name", "hardware", "family", "precision", "runtime", "source"):
+        for name in _TEXTS:
             value = getattr(self, name)
             if value is not None and not isinstance(value, str):
                 raise WorkbenchError(f"Device '{self.name}': {name} expects text, got {value!r}; put it in quotes.")
@@ -124,11 +135,11 @@ def _plain(value: Any) -> Any:
     return float(value) if isinstance(value, Real) else value
 
 
+_TEXTS = ("name", "hardware", "family", "precision", "runtime", "source", "passport")
+
 #: Names of the numeric capability fields, in the order of the card.
 CAPABILITY_FIELDS: tuple[str, ...] = tuple(
-    field.name
-    for field in fields(DeviceCard)
-    if field.name not in ("name", "hardware", "family", "batch_size", "precision", "runtime", "threads", "source")
+    field.name for field in fields(DeviceCard) if field.name not in (*_TEXTS, "batch_size", "threads")
 )
 
 _FIELDS = {field.name: field for field in fields(DeviceCard)}

@@ -65,6 +65,8 @@ def write_atomically(path: str | Path, write: Callable[[Path], None]) -> Path:
     os.close(handle)
     try:
         write(Path(temporary))
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())  # otherwise a power cut may leave the new name with nothing behind it
         os.chmod(temporary, 0o644)  # mkstemp makes private files; results are to be shared
         os.replace(temporary, path)
     except OSError as error:

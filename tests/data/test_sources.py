@@ -149,3 +149,30 @@ def test_damaged_cards_are_one_sentence(folder):
     (folder / "devices.yaml").write_text("edge: {bandwith: 3}\n")
     with pytest.raises(WorkbenchError, match="Unknown field of device 'edge' 'bandwith'"):
         load_table("nasbench201", folders=[folder])
+
+
+def with_passport(folder, passport):
+    write_cards(folder / "devices.yaml", {"edge": DeviceCard("edge", passport=passport)})
+    return folder
+
+
+def test_one_device_under_different_conditions_is_refused(tmp_path, folder, own):
+    frame = toy_frame(NETWORKS, SOURCES)
+    with_passport(folder, "abc")
+    other = with_passport(write_table(tmp_path / "second", frame), "def")
+    with pytest.raises(WorkbenchError, match="Device 'edge' was measured under different conditions") as caught:
+        load_table("nasbench201", ["edge"], [folder, other])
+    assert "abc in" in str(caught.value)
+    assert "def in" in str(caught.value)
+    with_passport(write_table(own, frame), "def")
+    assert load_table("nasbench201", ["edge"], [folder]).cards["edge"].passport == "abc", "the bundled one gives way"
+
+
+def test_rows_of_one_device_under_the_same_conditions_are_added(tmp_path, folder):
+    frame = toy_frame(NETWORKS, SOURCES)
+    first = with_passport(write_table(tmp_path / "first", frame.iloc[:3]), "abc")
+    second = with_passport(write_table(tmp_path / "second", 2 * frame.iloc[2:5]), "abc")
+    found = load_table("nasbench201", ["edge"], [first, second]).column("edge")
+    assert list(found / frame["edge"].iloc[:5]) == [1, 1, 1, 2, 2], "what both have is as the first one says"
+    unknown = write_table(tmp_path / "third", frame)
+    assert len(load_table("nasbench201", ["edge"], [first, unknown]).archs) == 3, "conditions that nobody knows"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,16 +13,18 @@ from workbench.config import WorkbenchError
 from workbench.devices.device import CAPABILITY_FIELDS, FAMILIES, DeviceCard, catalog, read_cards, write_cards
 
 UNITS = ("_ghz", "_gflops", "_gops", "_gbps", "_kib", "_mib", "_gib", "_us")
-TEXT = ("hardware", "family", "precision", "runtime", "source")
+TEXT = ("hardware", "family", "precision", "runtime", "source", "passport")
 
 names = st.text(st.characters(codec="utf-8", exclude_categories=("C",)), min_size=1, max_size=12)
 figures = st.floats(min_value=1e-12, max_value=1e15, allow_nan=False)
+documents = st.dictionaries(st.sampled_from(("default", *CAPABILITY_FIELDS)), names.filter(str.strip), max_size=3)
 cards = st.builds(
-    lambda name, text, whole, numbers: DeviceCard(name, **text, **whole, **numbers),
+    lambda name, text, whole, numbers, sources: DeviceCard(name, **text, **whole, **numbers, **sources),
     names,
-    st.fixed_dictionaries({}, optional=dict.fromkeys(TEXT, names)),
+    st.fixed_dictionaries({}, optional=dict.fromkeys(set(TEXT) - {"source"}, names)),
     st.fixed_dictionaries({}, optional=dict.fromkeys(("batch_size", "threads"), st.integers(1, 4096))),
     st.fixed_dictionaries({}, optional=dict.fromkeys(CAPABILITY_FIELDS, figures)),
+    st.fixed_dictionaries({}, optional={"source": names | documents}),
 )
 
 
@@ -42,7 +43,7 @@ def write(tmp_path, text: str):
 
 
 def test_every_figure_has_its_unit_in_its_name():
-    assert [name for name in CAPABILITY_FIELDS if not name.endswith(UNITS)] == ["cores"]
+    assert [name for name in CAPABILITY_FIELDS if not name.endswith(UNITS)] == ["cores", "parallel_efficiency"]
 
 
 def test_what_is_not_given_is_unknown():
@@ -66,6 +67,29 @@ def test_half_a_thread_is_refused():
 def test_text_must_be_text():
     for name in TEXT:
         assert name in refusal(DeviceCard, "mine", **{name: 4})
+
+
+def test_each_figure_has_the_source_that_is_its_own_or_the_one_for_all():
+    one = DeviceCard("mine", cores=4, clock_ghz=2, source="data sheet")
+    assert (one.source_of("cores"), one.source_of("clock_ghz")) == ("data sheet", "data sheet")
+    assert one.source_of("memory_gib") is None, "an unknown figure has no source"
+    sources = {"default": "data sheet", "clock_ghz": "measured"}
+    several = DeviceCard("mine", cores=4, clock_ghz=2, source=sources)
+    assert (several.source_of("cores"), several.source_of("clock_ghz")) == ("data sheet", "measured")
+    sources["cores"] = "changed"
+    assert several.source_of("cores") == "data sheet", "the card keeps its own copy"
+    assert DeviceCard("mine", cores=4, source={"clock_ghz": "measured"}).source_of("cores") is None
+    assert DeviceCard("mine", cores=4).source_of("cores") is None
+    assert hash(several) == hash(DeviceCard("mine", cores=4, clock_ghz=2))
+
+
+def test_a_source_must_be_of_a_figure_and_say_something():
+    assert "did you mean 'clock_ghz'" in refusal(DeviceCard, "mine", source={"clok_ghz": "data sheet"})
+    assert "'family'" in refusal(DeviceCard, "mine", source={"family": "data sheet"})
+    for empty in ("", " ", 4, None):
+        assert "cores" in refusal(DeviceCard, "mine", source={"cores": empty})
+    assert "mapping from figure" in refusal(DeviceCard, "mine", source=["data sheet"])
+    assert "did you mean 'cores'" in refusal(DeviceCard("mine", cores=1).source_of, "core")
 
 
 def test_a_family_of_ones_own_is_accepted():
@@ -110,9 +134,38 @@ def test_hardware_is_shared_and_overridden(tmp_path):
     assert "did you mean 'board'" in refusal(read_cards, wrong)
 
 
+def test_hardware_that_no_device_names_is_a_device_of_its_own_name(tmp_path):
+    path = write(
+        tmp_path,
+        "hardware:\n  board: {cores: 4}\n  chip: {cores: 1}\n  used: {cores: 2}\n"
+        "devices:\n  small: {hardware: board}\n  used: {hardware: board}\n",
+    )
+    found = read_cards(path)
+    assert list(found) == ["small", "used", "chip"], "a device keeps its name from hardware that nobody uses"
+    assert (found["chip"].hardware, found["chip"].cores, found["chip"].batch_size) == ("chip", 1, None)
+    assert found["used"].hardware == "board"
+
+
+def test_a_device_adds_its_sources_to_those_of_its_hardware(tmp_path):
+    path = write(
+        tmp_path,
+        "hardware:\n  board: {cores: 4, clock_ghz: 1, memory_gib: 2, source: {default: sheet, clock_ghz: shop}}\n"
+        "devices:\n"
+        "  plain: {hardware: board}\n"
+        "  timed: {hardware: board, memory_gib: 8, launch_overhead_us: 3, source: measured}\n"
+        "  named: {hardware: board, cores: 2, source: {cores: counted}}\n",
+    )
+    plain, timed, named = read_cards(path).values()
+    asked = ("cores", "clock_ghz", "memory_gib", "launch_overhead_us")
+    assert [plain.source_of(name) for name in asked] == ["sheet", "shop", "sheet", None]
+    assert [timed.source_of(name) for name in asked] == ["sheet", "shop", "measured", "measured"]
+    assert [named.source_of(name) for name in asked] == ["counted", "shop", "sheet", None]
+
+
 @pytest.mark.parametrize(
-    "text", ["- a list\n", "mine: 4\n", "mine: [1]\n", "a: {b: ]\n", "hardware: 3\ndevices: {}\n", "mine: {cores: 0}\n"]
-)
+    "text", ["- a list\n", "mine: 4\n", "mine: [1]\n", "a: {b: ]\n", "hardware: 3\ndevices: {}\n", "mine: {cores: 0}\n",
+     "hardware: {a: 3}\ndevices: {}\n", "hardware: {a: 3}\ndevices: {b: {hardware: a}}\n", "mine: {source: 4}\n"],
+)  # fmt: skip
 def test_a_wrong_file_is_refused_in_one_sentence(tmp_path, text):
     assert refusal(read_cards, write(tmp_path, text))
 
@@ -130,27 +183,6 @@ def test_an_empty_file_has_no_cards(tmp_path):
 def test_cards_cannot_be_written_where_a_file_is(tmp_path):
     (tmp_path / "file").touch()
     assert "Cannot write" in refusal(write_cards, tmp_path / "file" / "devices.yaml", {})
-
-
-@pytest.mark.parametrize("space", ["nasbench201", "fbnet", "ofa_mobilenetv3"])
-def test_the_catalog_covers_the_published_tables(shared_data, space):
-    columns = set(pq.read_schema(shared_data / "data" / f"{space}.parquet").names) - {"arch"}
-    assert columns
-    assert columns <= set(catalog())
-
-
-def test_the_catalog_states_its_sources():
-    for card in catalog().values():
-        assert card.hardware
-        assert card.source
-        assert card.family in FAMILIES or card.family is None
-        assert card.batch_size
-
-
-def test_gpus_of_the_catalog_ran_the_batch_that_their_names_say():
-    gpus = [card for card in catalog().values() if card.family == "desktop-gpu"]
-    assert gpus
-    assert all(card.name.endswith(f"_{card.batch_size}") for card in gpus)
 
 
 def test_the_catalog_that_is_handed_out_is_a_copy():

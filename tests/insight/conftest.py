@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
+from workbench.devices.backends import get_platforms
+from workbench.devices.microbench import MicroBench, MicroBenchConfig, microbench
 from workbench.insight import figures
+from workbench.insight.device_profile import networks_to_measure
+from workbench.insight.live import LiveCampaign
+from workbench.profiling.calm import CalmConfig
+from workbench.profiling.campaign import CampaignSummary, profile
+from workbench.profiling.passes import CampaignConfig
+from workbench.profiling.quality import QualityConfig
+from workbench.profiling.reduce import tables_in
+from workbench.profiling.timing import TimingConfig
+from workbench.spaces import get_space
 
 ARCHS = [
     "|nor_conv_3x3~0|+|skip_connect~0|none~1|+|nor_conv_1x1~0|nor_conv_3x3~1|avg_pool_3x3~2|",
@@ -87,6 +99,65 @@ def signatures() -> pd.DataFrame:
     )
 
 
+@pytest.fixture
+def mapped() -> pd.DataFrame:
+    """Six known devices, three of them at the same place, and a new one close to the lonely ``far``."""
+    names, x = ["a", "b", "c", "d", "far", "<i>e</i>"], [0.0, 0.0, 0.001, -0.2, 0.3, -0.1]
+    known = pd.DataFrame({"device": names, "role": "source", "family": ["gpu"] * 3 + ["cpu"] * 3, "hardware": "chip"})
+    known = known.assign(x=x, y=[0.0, 0.0, 0.001, 0.1, -0.2, 0.1])
+    new = {"device": "mine", "role": "target", "family": "new", "hardware": "new", "x": 0.29, "y": -0.19}
+    return pd.concat([known, pd.DataFrame([{**new, "nearest": "far", "apart": 0.05}])], ignore_index=True)
+
+
+@pytest.fixture
+def passes() -> pd.DataFrame:
+    """Two platforms, four passes over the references a minute apart; ``slow`` drifts by 30 % in the third."""
+    minutes = np.arange(4.0)
+    drifts = {"steady": [0.0, 0.01, 0.0, -0.01], "slow": [0.0, 0.02, 0.3, 0.0]}
+    rows = [(name, 1e9 + 60 * m, d) for name, drift in drifts.items() for m, d in zip(minutes, drift, strict=True)]
+    return pd.DataFrame(rows, columns=["platform", "started_at", "drift"])
+
+
+@pytest.fixture
+def bursts() -> pd.DataFrame:
+    """A burst every six seconds on each of two platforms; ``slow`` in quarantine from the second minute on, its last
+    ones repetitions; the load is unknown of the first."""
+    seconds = np.tile(np.arange(3, 183, 6.0), 2)
+    frame = pd.DataFrame({"platform": ["steady"] * 30 + ["slow"] * 30, "started_at": 1e9 + seconds})
+    slow = frame["platform"] == "slow"
+    return frame.assign(
+        reference=False,
+        quarantined=slow & (seconds > 60),
+        again=slow & (seconds > 150),
+        slower=np.where(slow & (seconds > 60), 0.4, 0.01),
+        foreign_load=np.where(seconds > 3, 0.05, np.nan),
+    )
+
+
+class Campaign(NamedTuple):
+    """A campaign that was really run, and what it was run with."""
+
+    summary: CampaignSummary
+    bench: MicroBench
+    probes: list[str]
+    config: CampaignConfig
+
+
+@pytest.fixture(scope="session")
+def campaign(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
+    """Eight networks on two platforms of this machine, with next to no patience; watched live."""
+    quick = TimingConfig(0, 0.001, warmup_window=1, min_runs=3, max_runs=5, min_s=0, budget_s=0.01)
+    quality = QualityConfig(max_attempts=0, calm=CalmConfig(patience_s=0, retries=0))
+    config = CampaignConfig(quick, 2, 8, quality, gate_s=0.05, bench_s=0, quiet_s=0.02)
+    sizes = MicroBenchConfig(min_rounds=1, max_rounds=1, share_s=0, call_s=0, sweep_to_mib=1, per_octave=1)
+    space, out = get_space("nasbench201"), tmp_path_factory.mktemp("campaign")
+    platforms = get_platforms(["torch-eager_fp32_t1_b1", "torch-eager_fp32_t1_b2"])
+    archs, probes = networks_to_measure(space.name, 8, 6, seed=0)
+    with LiveCampaign(tables_in(out, space.name).raw, config) as live:
+        summary = profile(space, archs, platforms, out, progress=live, device="mine", config=config)
+    return Campaign(summary, microbench([1], seconds=0.05, config=sizes), probes, config)
+
+
 Inputs = dict[str, tuple[Callable[..., go.Figure], dict[str, object]]]
 
 
@@ -97,6 +168,9 @@ def inputs(
     hardware: pd.DataFrame,
     attention: np.ndarray,
     signatures: pd.DataFrame,
+    mapped: pd.DataFrame,
+    passes: pd.DataFrame,
+    bursts: pd.DataFrame,
 ) -> Inputs:
     """Figure name -> its function and arguments that it accepts."""
     sweep = pd.DataFrame(
@@ -115,6 +189,27 @@ def inputs(
             "mdape": [0.05] * 3,
         }
     )
+    under_roofs = pd.DataFrame(
+        {
+            "network": ["small", "small", "large"],
+            "name": ["conv", "skip", "conv"],
+            "copies": [3, 2, 5],
+            "intensity": [30.0, 0.0, 40.0],
+            "gflops": [100.0, 0.0, 100.0],
+            "least_ms": [0.3, 0.1, 2.0],
+        }
+    )
+    measured = pd.DataFrame(
+        {
+            "network": ["small", "large"],
+            "device": "mine",
+            "latency_ms": [1.0, 4.0],
+            "least_ms": [0.4, 2.0],
+            "intensity": [20.0, 40.0],
+            "gflops": [12.0, 50.0],
+        }
+    )
+    roofs = {"compute_gflops": {"matrix product": 100.0}, "bandwidth_gbps": {"memory": 18.0}}
     arguments: dict[str, dict[str, object]] = {
         "attention_map": {
             "attention": attention,
@@ -123,11 +218,14 @@ def inputs(
             "faithfulness": 0.6,
         },
         "bandwidth_sweep": {"frame": sweep, "caches": {"l1": 48, "l3": 1e6}},
+        "device_map": {"frame": mapped, "x_title": "Convolutions dearer →", "y_title": "Pooling dearer →"},
         "floors": {"frame": methods},
+        "network_roofline": {"operators": under_roofs, "networks": measured, **roofs},
         "operator_costs": {"frame": operators, "measured_ms": 4.0},
         "pareto": {"frame": networks, "objective": "accuracy_percent"},
         "predicted_against_measured": {"frame": networks},
         "ranking": {"frame": networks},
+        "reference_timeline": {"frame": passes, "bursts": bursts},
         "roofline": {"compute_gflops": {"fp32": 100.0}, "bandwidth_gbps": {"DRAM": 18.0}, "points": points},
         "signature": {"frame": signatures},
         "training_curve": {"frame": pd.DataFrame({"step": [1, 2, 3], "loss": [1.0, 0.1, 0.01]})},

@@ -63,11 +63,13 @@ def test_a_figure_can_be_drawn_twice_and_leaves_its_table_as_it_was(inputs: Inpu
 
 REQUIRED = {
     "bandwidth_sweep": ["working_set_kib", "bandwidth_gbps"],
+    "device_map": ["device", "role", "family", "hardware", "x", "y"],
     "floors": ["method", "spearman", "rae", "mdape"],
     "operator_costs": ["name", "predicted_ms"],
     "pareto": ["arch", "predicted_ms", "accuracy_percent"],
     "predicted_against_measured": ["arch", "role", "measured_ms", "predicted_ms", "low_ms", "high_ms"],
     "ranking": ["arch", "predicted_ms", "low_ms", "high_ms"],
+    "reference_timeline": ["platform", "started_at", "drift"],
     "signature": ["device", "role", "arch", "latency_ms"],
     "training_curve": ["step", "loss"],
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 
@@ -11,7 +12,8 @@ import pytest
 from hypothesis import settings
 
 from workbench.config import WorkbenchError
-from workbench.devices import microbench
+from workbench.devices.detect import detect
+from workbench.devices.microbench import MicroBench, MicroBenchConfig, microbench
 from workbench.profiling import campaign
 from workbench.profiling.calm import CalmConfig
 from workbench.profiling.passes import CampaignConfig
@@ -32,6 +34,7 @@ QUICK = CampaignConfig(
     bench_s=0.05,
     quiet_s=0.02,
 )
+QUICK_BENCH = MicroBenchConfig(min_rounds=1, max_rounds=1, share_s=0, call_s=0, sweep_to_mib=1, per_octave=1)
 
 
 @pytest.fixture(scope="session")
@@ -39,13 +42,12 @@ def quick() -> Iterator[CampaignConfig]:
     """A campaign whose preparations take no time and whose timings mean nothing; the micro-benchmark runs once."""
 
     @cache
-    def bench(threads: frozenset[int]) -> microbench.MicroBench:
-        return microbench.microbench(threads, seconds=QUICK.bench_s)
+    def bench(threads: frozenset[int]) -> MicroBench:
+        caches_unknown = dataclasses.replace(detect(), cache_kib={})  # known ones are followed to main memory
+        return microbench(threads, caches_unknown, QUICK.bench_s, config=QUICK_BENCH)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(microbench, "MATMUL_SIZES", (48,))
-        patch.setattr(microbench, "ROUNDS", 1)
-        patch.setattr(campaign, "microbench", lambda threads, machine, seconds: bench(frozenset(threads)))
+        patch.setattr(campaign, "microbench", lambda threads, machine, seconds, **_: bench(frozenset(threads)))
         yield QUICK
 
 

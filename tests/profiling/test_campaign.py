@@ -53,12 +53,13 @@ class Done(NamedTuple):
 @pytest.fixture(scope="module")
 def platforms(missing) -> list[Platform]:
     """Eager torch and ONNX Runtime."""
-    for backend in BACKENDS.values():
+    chosen = get_platforms(["torch-eager_fp32_t1_b1", "onnxruntime_fp32_t1_b1"])
+    for platform in chosen:
         try:
-            backend.require()
+            BACKENDS[platform.backend].require()
         except ValueError as error:
             missing(str(error))
-    return get_platforms(["torch-eager_fp32_t1_b1", "onnxruntime_fp32_t1_b1"])
+    return chosen
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def done(tmp_path_factory, quick, platforms) -> Done:
     """The campaign that most tests look at; no test changes its folder."""
     out, steps = tmp_path_factory.mktemp("campaign") / "out", []
     summary = profile(SPACE, ARCHS, platforms, out, progress=steps.append, config=quick)
-    return Done(out, summary, read_raw(out / "raw"), steps)
+    return Done(out, summary, read_raw(out / "raw" / "nasbench201"), steps)
 
 
 class Breaking(NASBench201):
@@ -97,7 +98,7 @@ class OneAtATime(nn.Module):
 
 def test_the_files_are_those_of_the_contract(done, platforms):
     names = [platform.name for platform in platforms]
-    assert done.summary.table_path == done.out / "nasbench201.parquet"
+    assert done.summary.files.latencies == done.out / "nasbench201.parquet"
     schema = pq.read_schema(done.out / "nasbench201.parquet")
     assert schema.names == ["arch", *names]
     assert pa.types.is_string(schema.field("arch").type) or pa.types.is_large_string(schema.field("arch").type)
@@ -120,12 +121,12 @@ def test_the_workbench_reads_its_own_table(done, platforms):
 
 
 def test_the_fingerprint_says_under_which_conditions(done):
-    found = json.loads((done.out / "fingerprint.json").read_text())
-    assert {"cpu_model", "runtimes", "passport", "keeps_freed_memory", "microbench"} <= set(found)
-    campaign = json.loads((done.out / "raw" / "campaign.json").read_text())
+    found = json.loads((done.out / "nasbench201_conditions.json").read_text())
+    assert {"cpu_model", "runtimes", "passport", "stability", "microbench"} <= set(found)
+    campaign = json.loads((done.out / "raw" / "nasbench201" / "campaign.json").read_text())
     assert campaign["passport"] == found["passport"]
     assert set(done.raw["campaign"]) == {campaign["campaign"]}
-    measured = {"keeps_freed_memory", "microbench"}
+    measured = {"devices", "stability", "microbench"}
     assert found["passport"] == passport({key: value for key, value in found.items() if key not in measured})
 
 
@@ -156,10 +157,10 @@ def test_references_stand_before_and_behind_the_networks(done):
 
 
 def test_the_tables_follow_from_the_raw_rows(done, quick):
-    again = reduce_raw(done.out / "raw", quick.quality)
+    again = reduce_raw(done.out / "raw" / "nasbench201", quick.quality)
     written = pd.read_parquet(done.out / "nasbench201.parquet").set_index("arch")
     pd.testing.assert_frame_equal(again.table.loc[written.index, list(written)], written)
-    summary = pd.read_parquet(done.out / "raw_summary.parquet")
+    summary = pd.read_parquet(done.out / "nasbench201_summary.parquet")
     assert list(summary) == SUMMARY_COLUMNS
     assert len(summary) == written.size
     for row in summary.itertuples():
@@ -176,8 +177,11 @@ def test_the_tables_follow_from_the_raw_rows(done, quick):
 
 def test_progress_counts_to_the_end(done, quick, platforms):
     total = len(ARCHS) * len(platforms) * quick.passes
-    assert [step.done for step in done.steps] == list(range(1, total + 1))
-    assert {step.total for step in done.steps} == {total}
+    stages = [step.label for step in done.steps if step.total == 0]
+    assert stages == [step.label for step in done.steps[:3]], "three stages of preparation come first"
+    counted = done.steps[3:]
+    assert [step.done for step in counted] == list(range(1, total + 1))
+    assert {step.total for step in counted} == {total}
     assert done.steps[-1].remaining_s == 0
     assert done.summary.measured == total
     assert (done.summary.repeated, done.summary.missing, len(done.summary.failures)) == (0, 0, 0)
@@ -187,7 +191,7 @@ def test_a_finished_campaign_measures_nothing_again(done, quick, platforms, tmp_
     out = shutil.copytree(done.out, tmp_path / "out")
     summary = profile(SPACE, ARCHS, platforms, out, config=quick)
     assert summary.measured == 0
-    pd.testing.assert_frame_equal(read_raw(out / "raw"), done.raw)
+    pd.testing.assert_frame_equal(read_raw(out / "raw" / "nasbench201"), done.raw)
     pd.testing.assert_frame_equal(summary.reduced.table, done.summary.reduced.table)
     assert (out / "nasbench201.parquet").read_bytes() == (done.out / "nasbench201.parquet").read_bytes()
 
@@ -208,12 +212,11 @@ def test_a_network_is_measured_once_however_often_it_is_named(tmp_path, quick):
     summary = profile(SPACE, ARCHS[:1] * 3, EAGER[:1] * 2, tmp_path, config=quick)
     assert summary.measured == quick.passes
     assert summary.missing == 0
-    assert_no_duplicates(read_raw(tmp_path / "raw"))
+    assert_no_duplicates(read_raw(tmp_path / "raw" / "nasbench201"))
 
 
 KILLED = """
 import sys
-from workbench.devices import microbench
 from workbench.devices.backends import get_platforms
 from workbench.profiling.calm import CalmConfig
 from workbench.profiling.campaign import profile
@@ -222,10 +225,9 @@ from workbench.profiling.quality import QualityConfig
 from workbench.profiling.timing import TimingConfig
 from workbench.spaces import get_space
 
-microbench.MATMUL_SIZES, microbench.ROUNDS = (48,), 1
 config = CampaignConfig(
     timing=TimingConfig(warmup_min_s=0.2, warmup_max_s=0.4, min_runs=3, max_runs=5),
-    passes=2, quality=QualityConfig(calm=CalmConfig(retries=0)), gate_s=0.0, bench_s=0.0, quiet_s=0.0, flush_s=0.0,
+    passes=2, quality=QualityConfig(calm=CalmConfig(retries=0)), gate_s=0.0, bench_s=0.0, quiet_s=0.0,
 )
 profile(get_space("nasbench201"), sys.argv[4:], get_platforms(sys.argv[2:4]), sys.argv[1], config=config)
 """
@@ -237,26 +239,26 @@ def test_a_killed_campaign_continues_without_duplicates(tmp_path, quick):
     names = [platform.name for platform in EAGER]
     with subprocess.Popen([sys.executable, "-c", KILLED, str(out), *names, *archs], stderr=subprocess.PIPE) as process:
         try:
-            wait_for_networks(out / "raw", process)
+            wait_for_networks(out / "raw" / "nasbench201", process)
         finally:
             process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL, "it was to be killed before its end"
-    before = read_raw(out / "raw")
+    before = read_raw(out / "raw" / "nasbench201")
     assert not (out / "nasbench201.parquet").exists()
     finished = before[before["role"] == NETWORK].groupby(BURST).ngroups
     summary = profile(SPACE, archs, EAGER, out, config=quick)
     assert summary.measured == len(archs) * len(EAGER) * quick.passes - finished
     assert summary.missing == 0
-    after = read_raw(out / "raw")
+    after = read_raw(out / "raw" / "nasbench201")
     pd.testing.assert_frame_equal(after.head(len(before)), before)
     assert_no_duplicates(after)
     assert list(pd.read_parquet(out / "nasbench201.parquet")["arch"]) == archs
 
 
 def wait_for_networks(raw: Path, process: subprocess.Popen[bytes], seconds: float = 120) -> None:
-    """Until the journal holds a network besides the six first bursts of references."""
+    """Until the journal holds a network besides the three references."""
     deadline = time.monotonic() + seconds
-    while len(list(raw.glob("segment-*.parquet"))) < 8:
+    while len(list(raw.glob("segment-*.parquet"))) < 4:
         assert process.poll() is None, process.stderr.read().decode()
         assert time.monotonic() < deadline, "nothing was measured"
         time.sleep(0.02)
@@ -273,14 +275,14 @@ def test_an_interruption_keeps_what_was_measured(tmp_path, quick):
 
     with pytest.raises(KeyboardInterrupt):
         profile(SPACE, ARCHS, EAGER, tmp_path, progress=interrupt, config=quick)
-    assert read_raw(tmp_path / "raw").query("role == 'network'").groupby(BURST).ngroups == 2
+    assert read_raw(tmp_path / "raw" / "nasbench201").query("role == 'network'").groupby(BURST).ngroups == 2
     assert profile(SPACE, ARCHS, EAGER, tmp_path, config=quick).measured == 6
 
 
 @pytest.mark.parametrize("how", ["build", "run"])
 def test_a_failing_network_is_a_reason_and_never_a_number(tmp_path, quick, how):
     summary = profile(Breaking(how), ARCHS, EAGER, tmp_path, config=quick)
-    raw = read_raw(tmp_path / "raw")
+    raw = read_raw(tmp_path / "raw" / "nasbench201")
     broken = raw[raw["failure"].notna()]
     assert set(broken["arch"]) == {ARCHS[1]}
     assert broken["latency_ns"].isna().all()
@@ -315,14 +317,14 @@ def test_a_disagreement_is_measured_again_within_limits(tmp_path, quick):
     summary = profile(SPACE, ARCHS[:1], EAGER, tmp_path, config=dataclasses.replace(quick, quality=never))
     assert summary.repeated == len(EAGER)
     assert summary.measured == len(EAGER) * (quick.passes + 1)
-    attempts = reduce_attempts(read_raw(tmp_path / "raw")).query("role == 'network'")
+    attempts = reduce_attempts(read_raw(tmp_path / "raw" / "nasbench201")).query("role == 'network'")
     assert set(attempts["attempt"]) == {0, 1, 2}
 
 
 def test_references_come_between_networks(tmp_path, quick):
     config = dataclasses.replace(quick, reference_every=1, passes=1)
     profile(SPACE, ARCHS, EAGER[:1], tmp_path, config=config)
-    attempts = reduce_attempts(read_raw(tmp_path / "raw")).sort_values("started_at")
+    attempts = reduce_attempts(read_raw(tmp_path / "raw" / "nasbench201")).sort_values("started_at")
     assert "".join(attempts["role"].str[0]) == "rrrnrrrnrrr"
 
 

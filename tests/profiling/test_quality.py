@@ -15,11 +15,13 @@ from workbench.profiling.calm import CalmConfig
 from workbench.profiling.journal import NETWORK, REFERENCE
 from workbench.profiling.quality import (
     QualityConfig,
+    Signs,
+    boosted,
     choose_references,
+    fastest_gap,
     judge,
     quarantine,
     reference_drift,
-    smallest_gap,
     stability,
     to_repeat,
 )
@@ -30,7 +32,7 @@ CONFIG = QualityConfig(
     drift=0.1, disagreement=0.1, half_width=0.05, max_attempts=2, calm=CalmConfig(pulse=1.15, foreign_load=0.25)
 )
 REFERENCES = {"small": 2.0, "medium": 5.0, "large": 11.0}
-DRIFTS = [0.0, 0.01, 0.3, -0.01, 0.0, -0.2, 0.0]  # of the passes, one every 100 s
+DRIFTS = [0.0, 0.01, 0.3, 0.0, 0.0, -0.2, 0.0]  # of the passes, one every 100 s
 PASS_S = 100.0
 
 
@@ -81,6 +83,16 @@ def test_networks_before_the_first_and_behind_the_last_pass_have_one_neighbour(a
     assert list(frame[quarantine(frame, CONFIG)]["arch"]) == ["early", "late"]
 
 
+def test_only_networks_beside_references_that_were_faster_than_usual_are_boosted(attempts):
+    frame = attempts(networks() + passes(), pulse_ns=np.where(np.arange(27) == 0, 300.0, 100.0))
+    assert list(frame[boosted(frame, CONFIG)]["arch"]) == ["after 4", "after 5"]
+
+
+def test_a_machine_that_is_slow_most_of_the_time_is_judged_by_its_quiet_time(attempts):
+    found = reference_drift(attempts(passes(drifts=[0.3, 0.0, 0.3, 0.4, 0.0, 0.3, 0.3])))
+    assert list(found["drift"]) == pytest.approx([0.3, 0.0, 0.3, 0.4, 0.0, 0.3, 0.3])
+
+
 def test_without_references_nothing_has_drifted(attempts):
     frame = attempts(networks())
     assert not quarantine(frame, CONFIG).any()
@@ -113,8 +125,9 @@ def test_attempts_that_disagree_are_repeated_and_agreeing_ones_are_not(attempts)
     rows = [("p", "agrees", NETWORK, n, ms, n) for n, ms in enumerate((3.0, 3.2))]
     rows += [("p", "disagrees", NETWORK, n, ms, n) for n, ms in enumerate((3.0, 3.5))]
     rows += [("p", "two of three", NETWORK, n, ms, n) for n, ms in enumerate((3.0, 9.0, 3.1))]
+    rows += [("p", "the slow ones", NETWORK, n, ms, n) for n, ms in enumerate((3.0, 9.0, 9.1))]
     rows += [("q", "agrees", NETWORK, n, ms, n) for n, ms in enumerate((3.0, 4.0))]
-    assert repeated(attempts(rows), 2) == [("p", "disagrees", 2), ("q", "agrees", 2)]
+    assert repeated(attempts(rows), 2) == [("p", "disagrees", 2), ("p", "the slow ones", 3), ("q", "agrees", 2)]
 
 
 def test_a_single_attempt_with_a_wide_interval_is_repeated(attempts):
@@ -145,9 +158,9 @@ def test_nothing_measured_needs_nothing(attempts):
 
 
 @given(st.lists(st.floats(0.01, 1e4), min_size=1, max_size=6))
-def test_the_smallest_gap_is_that_of_the_nearest_pair(values):
-    pairs = [abs(a - b) / min(a, b) for i, a in enumerate(values) for b in values[:i]]
-    found = smallest_gap(pd.Series(values))
+def test_the_fastest_gap_is_that_of_the_two_smallest(values):
+    pairs = [max(pair) / min(pair) - 1 for pair in [sorted(values)[:2]] if len(pair) > 1]
+    found = fastest_gap(pd.Series(values))
     if not pairs:
         assert found == np.inf
     else:
@@ -163,7 +176,7 @@ def pulses(share: float = 0.0) -> np.ndarray:
 
 
 def test_a_quiet_machine_passes_the_gate():
-    found = judge(equal_runs(0.02), pulses(0.1), 0.1, 0.2, CONFIG)
+    found = judge(equal_runs(0.02), pulses(0.1), Signs(0.1, load_average=0.2), CONFIG)
     assert found.stable
     assert found.reason.startswith("Quiet enough to time")
     assert (found.restless, found.foreign_load, found.load_average) == (0.1, 0.1, 0.2)
@@ -181,11 +194,31 @@ def test_a_quiet_machine_passes_the_gate():
     ],
 )
 def test_each_sign_of_unrest_closes_the_gate(runs, beats, load, cause):
-    found = judge(runs, beats, load, None, CONFIG)
+    found = judge(runs, beats, Signs(load), CONFIG)
     assert not found.stable
     assert cause in found.reason
     assert "\n" not in found.reason
     assert "nan" not in found.reason
+
+
+@pytest.mark.parametrize(
+    ("signs", "spread", "cause"),
+    [
+        (Signs(stolen_load=0.8), 0.0, "gives 0.8 processors to other guests"),
+        (Signs(throttled=3), 0.0, "heat"),
+        (Signs(governor="powersave"), 0.5, "governor 'powersave'"),
+        (Signs(governor="performance"), 0.5, "another guest"),
+    ],
+)
+def test_the_gate_says_what_the_system_knows(signs, spread, cause):
+    found = judge(equal_runs(spread), pulses(), signs, CONFIG)
+    assert not found.stable
+    assert cause in found.reason
+    assert found[5:] == signs
+
+
+def test_a_governor_alone_does_not_close_the_gate():
+    assert judge(equal_runs(), pulses(), Signs(governor="powersave"), CONFIG).stable
 
 
 def test_the_gate_listens_to_the_pulse_and_to_the_system(monkeypatch):

@@ -6,15 +6,17 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from workbench import __version__
+from workbench.cli import devices, probepack
+from workbench.cli.common import DataFolders, OutFolder, complain, end, say
+from workbench.cli.predict import predict
+from workbench.cli.profile import profile
+from workbench.cli.selfcheck import selfcheck
 from workbench.config import WorkbenchError, write_atomically
-
-if TYPE_CHECKING:
-    from workbench.profiling.campaign import CampaignSummary, Progress
 
 app = typer.Typer(
     name="workbench",
@@ -24,7 +26,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-OutFolder = Annotated[Path, typer.Option("--out", help="Folder for what is made.")]
+app.command()(profile)
+app.command()(predict)
+app.command()(selfcheck)
+app.add_typer(devices.app)
+app.add_typer(probepack.app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -32,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(arguments)
     except WorkbenchError as error:
-        _complain(str(error))
+        complain(str(error))
         raise SystemExit(2) from error
     except KeyboardInterrupt as error:
         raise SystemExit(130) from error
@@ -75,10 +81,7 @@ def evaluate(
     tasks: Annotated[Path, typer.Option(help="JSON file: task name -> space, source, target, source_samples.")],
     out: Annotated[Path, typer.Option(help="Results, a JSON list: one object per task, device and seed.")],
     only: Annotated[str | None, typer.Option(help="Names of tasks, separated by commas; all if absent.")] = None,
-    data: Annotated[
-        list[Path] | None,
-        typer.Option(help="Folder of latency tables; repeatable. Otherwise WORKBENCH_DATA, separated by ':'."),
-    ] = None,
+    data: DataFolders = None,
     method: Annotated[str, typer.Option(help="Predictor.")] = "hodm",
     probes: Annotated[int, typer.Option(help="Measurements on each target device.")] = 10,
     selector: Annotated[str | None, typer.Option(help="How probes are chosen; the method's own way if absent.")] = None,
@@ -101,7 +104,7 @@ def evaluate(
         probes=probes,
         selector=selector,
         seeds=tuple(seed or [0]),
-        progress=_say,
+        progress=say,
     )
     if result.results:
         write_atomically(out, lambda path: path.write_text(_json(result.results)))
@@ -109,42 +112,8 @@ def evaluate(
             write_atomically(predictions, lambda path: result.predictions.to_parquet(path, index=False))
         _print_means(result.results, result.floors)
     for note in result.notes:
-        _say(f"Note: {note}")
-    _end(result.failures)
-
-
-@app.command()
-def profile(
-    out: OutFolder,
-    device: Annotated[str | None, typer.Option(help="Name of this machine in the table's columns.")] = None,
-    space: Annotated[str, typer.Option(help="Search space.")] = "nasbench201",
-    archs: Annotated[int | None, typer.Option(help="How many networks to draw at random.", min=1)] = None,
-    probes: Annotated[Path | None, typer.Option(help="File with one network (arch) per line.")] = None,
-    budget: Annotated[float | None, typer.Option(help="Begin no network after this many seconds.", min=1)] = None,
-    platform: Annotated[
-        list[str] | None,
-        typer.Option(help="Way to execute, such as torch-eager_fp32_t1_b1; repeatable. Ten of them if absent."),
-    ] = None,
-) -> None:
-    """Measure networks on this machine; the same command again continues where an interrupted one ended."""
-    from tqdm import tqdm
-
-    from workbench.devices.backends import get_platforms
-    from workbench.notebooks import writable
-    from workbench.profiling.campaign import profile as measure
-    from workbench.spaces import get_space
-
-    chosen, platforms, networks = get_space(space), get_platforms(platform), _archs(space, archs, probes)
-    writable(out / f"{space}.parquet")
-    with tqdm(unit="timing", desc="Measuring") as bar:
-
-        def show(progress: Progress) -> None:
-            bar.total = progress.total
-            bar.update(progress.done - bar.n)
-
-        summary = measure(chosen, networks, platforms, out, budget, show, device=device)
-    _print_campaign(summary)
-    _end({f"{row.platform} {row.arch}": row.failure for row in summary.failures.itertuples()})
+        say(f"Note: {note}")
+    end(result.failures)
 
 
 @app.command()
@@ -153,7 +122,7 @@ def ui(port: Annotated[int, typer.Option(help="Where it answers on 127.0.0.1.")]
     from workbench.tracking import UI_VIEW, serve_ui
 
     server = serve_ui(port)
-    _say(f"MLflow will answer at {server.url}/#/experiments{UI_VIEW} in some ten seconds; Ctrl-C stops it.")
+    say(f"MLflow will answer at {server.url}/#/experiments{UI_VIEW} in some ten seconds; Ctrl-C stops it.")
     _become(server.argv, server.env)
 
 
@@ -167,28 +136,8 @@ def lab(
     from workbench.tracking import project_home
 
     server = lab_server(project_home() / "notebooks", port, browser=browser)
-    _say(f"JupyterLab will answer at {server.url}; its token is in the address printed below; Ctrl-C stops it.")
+    say(f"JupyterLab will answer at {server.url}; its token is in the address printed below; Ctrl-C stops it.")
     _become(server.argv, server.env)
-
-
-def _archs(space: str, count: int | None, file: Path | None) -> list[str]:
-    """The networks to measure: those in ``file``, else ``count`` drawn with a fixed seed."""
-    import numpy as np
-
-    from workbench.spaces import get_space
-
-    if file is None:
-        return get_space(space).sample(100 if count is None else count, np.random.default_rng(0))
-    if count is not None:
-        raise WorkbenchError("--archs and --probes exclude each other; give one of them.")
-    try:
-        lines = file.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise WorkbenchError(f"Cannot read {file} as a list of networks ({error}); give one arch per line.") from error
-    archs = [line.strip() for line in lines if line.strip()]
-    if not archs:
-        raise WorkbenchError(f"{file} names no network; give one arch per line.")
-    return archs
 
 
 def _json(results: Sequence[Mapping[str, object]]) -> str:
@@ -225,34 +174,8 @@ def _print_means(results: Sequence[Mapping[str, object]], floors: Sequence[Mappi
     console.print(table)
 
 
-def _print_campaign(summary: CampaignSummary) -> None:
-    worst, quiet = summary.drift["drift"].abs().max(), "quiet" if summary.stability.stable else "not quiet"
-    typer.echo(
-        f"{summary.measured} timings ({summary.repeated} of them repetitions) in {summary.seconds:.0f} s; "
-        f"{summary.missing} left undone; references drifted by at most {worst:.1%}; "
-        f"at the start the machine was {quiet}: {summary.stability.reason}"
-    )
-    typer.echo(f"Table: {summary.table_path}")
-
-
-def _end(failures: Mapping[str, str]) -> None:
-    """One sentence per failed task and status 1; nothing if every task ran."""
-    for task, sentence in failures.items():
-        _complain(f"{task}: {sentence}")
-    if failures:
-        raise typer.Exit(1)
-
-
 def _become(argv: Sequence[str], env: Mapping[str, str]) -> None:
     """Turn into the server, so that signals and Ctrl-C reach it and nothing else."""
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(argv[0], list(argv), dict(env))
-
-
-def _say(sentence: str) -> None:
-    typer.echo(sentence, err=True)
-
-
-def _complain(sentence: str) -> None:
-    typer.echo(f"workbench: {sentence}", err=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -32,13 +32,17 @@ def data_folders(folders: Sequence[str | Path] = ()) -> list[Path]:
 def load_table(space: str, devices: Sequence[str] | None = None, folders: Sequence[str | Path] = ()) -> LatencyTable:
     """The latencies of ``space`` on ``devices``, each column from the first folder that has it.
 
+    Where further folders hold a device of the same name with the same passport, its rows are added. The bundled
+    measurements only serve devices that no other folder has.
+
     Args:
         space: search space; the file read is ``<space>.parquet``.
         devices: device names; all that are found if None.
         folders: see `data_folders`.
 
     Raises:
-        WorkbenchError: no table, an unreadable one, no ``arch`` column, or an unknown device.
+        WorkbenchError: no table, an unreadable one, no ``arch`` column, an unknown device, or one device measured
+            under different conditions in two folders.
     """
     get_space(space)
     searched = data_folders(folders)
@@ -48,25 +52,47 @@ def load_table(space: str, devices: Sequence[str] | None = None, folders: Sequen
         raise WorkbenchError(
             f"No latency table {space}.parquet in {places}; name its folder with --data or WORKBENCH_DATA."
         )
-    where: dict[str, Path] = {}
+    cards = {file: _cards(file.parent) for file in files}
+    where: dict[str, list[Path]] = {}
     for file in files:
         for device in _columns(file):
-            where.setdefault(device, file)
+            if device not in where or (file.parent != BUNDLED and _may_join(device, [*where[device], file], cards)):
+                where.setdefault(device, []).append(file)
     wanted = list(where) if devices is None else list(dict.fromkeys(devices))
     if not wanted:
         raise WorkbenchError(f"{files[0]} expects a column per device besides 'arch', got none; measure one.")
     for device in wanted:
         lookup("device", where, device)
-    parts = []
+    parts = {}
     for file in files:
-        chosen = [device for device in wanted if where[device] == file]
+        chosen = [device for device in wanted if file in where[device]]
         if chosen:
-            parts.append(read_table(file, space, _cards(file.parent), chosen))
-    cards = {name: card for part in reversed(parts) for name, card in part.cards.items()}
-    cards |= {name: part.cards[name] for part in parts for name in part.devices if name in part.cards}
+            parts[file] = read_table(file, space, cards[file], chosen)
+    known = {name: card for part in reversed(parts.values()) for name, card in part.cards.items()}
+    known |= {name: cards[where[name][0]][name] for name in wanted if name in cards[where[name][0]]}
     if len(parts) == 1:
-        return LatencyTable(space, parts[0].frame[wanted], cards)
-    return LatencyTable(space, pd.concat([part.frame for part in parts], axis=1)[wanted], cards)
+        (part,) = parts.values()
+        return LatencyTable(space, part.frame[wanted], known)
+    columns = {}
+    for device in wanted:
+        first, *others = (parts[file].frame[device] for file in where[device])
+        for other in others:
+            first = first.combine_first(other)
+        columns[device] = first
+    rows = list(dict.fromkeys(arch for part in parts.values() for arch in part.frame.index))
+    return LatencyTable(space, pd.DataFrame(columns, index=pd.Index(rows, name="arch")), known)
+
+
+def _may_join(device: str, files: Sequence[Path], cards: Mapping[Path, Mapping[str, DeviceCard]]) -> bool:
+    """Whether the rows of ``device`` in several files are of one kind: known passports, all the same."""
+    found = {file: card.passport for file in files if (card := cards[file].get(device)) and card.passport}
+    if len(set(found.values())) > 1:
+        told = " and ".join(f"{passport} in {file.parent}" for file, passport in found.items())
+        raise WorkbenchError(
+            f"Device '{device}' was measured under different conditions (passports {told}); give one of these folders, "
+            f"or measure again with another --device name."
+        )
+    return len(found) == len(files)
 
 
 def _columns(file: Path) -> list[str]:

@@ -32,11 +32,14 @@ class Machine:
             and quota).
         cache_kib: size in KiB of each level's data cache, by name (``l1``, ``l2``, ``l3``), one instance.
         memory_gib: main memory, or the container's limit if lower.
-        governor: frequency governor; None where the system hides it, as most virtual machines do.
+        governor, max_clock_mhz: frequency governor and highest clock; None where the system hides it, as most virtual
+            machines do.
         cpu_quota: processors the container may use, None without a limit.
         isa: vector and matrix extensions that decide speed.
         microcode: revision of the processor's microcode.
         virtual: whether a hypervisor was seen.
+        gpu, gpu_driver, gpu_clock_mhz: the first NVIDIA GPU, its driver's version, its highest clock.
+        runtimes: installed versions of what networks may run on.
     """
 
     cpu_model: str | None
@@ -47,11 +50,15 @@ class Machine:
     cache_kib: dict[str, int]
     memory_gib: float | None
     governor: str | None
+    max_clock_mhz: float | None
     cpu_quota: float | None
     memory_limit_gib: float | None
     isa: tuple[str, ...]
     microcode: str | None
     virtual: bool | None
+    gpu: str | None
+    gpu_driver: str | None
+    gpu_clock_mhz: float | None
     python: str
     runtimes: dict[str, str]
 
@@ -61,6 +68,8 @@ def detect() -> Machine:
     cpuinfo = _cpuinfo()
     quota, limit = _cpu_quota(), _memory_limit_gib()
     memory = _memory_gib()
+    max_clock_khz = _text(_SYS_CPU / "cpu0/cpufreq/cpuinfo_max_freq")
+    gpu, driver, gpu_clock = _gpu()
     flags = (cpuinfo.get("flags") or cpuinfo.get("Features") or "").split()
     return Machine(
         cpu_model=_cpu_model(cpuinfo),
@@ -71,11 +80,15 @@ def detect() -> Machine:
         cache_kib=_caches() or _caches_macos(),
         memory_gib=_smaller(memory, limit),
         governor=_text(_SYS_CPU / "cpu0/cpufreq/scaling_governor"),
+        max_clock_mhz=int(max_clock_khz) / 1000 if max_clock_khz else None,
         cpu_quota=quota,
         memory_limit_gib=limit,
         isa=tuple(sorted(set(flags) & _INTERESTING)),
         microcode=cpuinfo.get("microcode"),
         virtual="hypervisor" in flags if flags else None,
+        gpu=gpu,
+        gpu_driver=driver,
+        gpu_clock_mhz=gpu_clock,
         python=platform.python_version(),
         runtimes=_runtimes(),
     )
@@ -88,6 +101,21 @@ def fingerprint(machine: Machine | None = None) -> dict[str, Any]:
     """
     content = json.loads(json.dumps(asdict(machine or detect())))
     return {**content, "passport": passport(content)}
+
+
+def platform_conditions(machine: Machine, backend: str, version: str, precision: str, threads: int) -> dict[str, Any]:
+    """What decides the numbers of one way to run networks on ``machine``, with its hash as ``passport``: of the
+    runtimes only the one that runs them, and how it is set."""
+    everything = {key: value for key, value in asdict(machine).items() if key not in ("runtimes", "python")}
+    run = {"backend": backend, "version": version, "precision": precision, "threads": threads}
+    content = json.loads(json.dumps({**everything, **run}))
+    return {**content, "passport": passport(content)}
+
+
+def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The conditions in which two fingerprints differ, each with both values; not their hashes."""
+    names = [name for name in {**one, **other} if name != "passport"]
+    return {name: (one.get(name), other.get(name)) for name in names if one.get(name) != other.get(name)}
 
 
 def passport(content: Mapping[str, Any]) -> str:
@@ -176,6 +204,15 @@ def _smaller(first: float | None, second: float | None) -> float | None:
     return min(known) if known else None
 
 
+def _gpu() -> tuple[str | None, str | None, float | None]:
+    """Name, driver version and highest clock in MHz of the first NVIDIA GPU, as its own tool says."""
+    said = _output("nvidia-smi", "--query-gpu=name,driver_version,clocks.max.sm", "--format=csv,noheader,nounits")
+    parts = [part.strip() for part in (said or "").splitlines()[0].split(",")] if said else []
+    if len(parts) != 3:
+        return None, None, None
+    return parts[0], parts[1], float(parts[2]) if parts[2].replace(".", "", 1).isdigit() else None
+
+
 def _caches() -> dict[str, int]:
     """Data caches of processor 0, in KiB, from sysfs."""
     found: dict[str, int] = {}
@@ -195,13 +232,16 @@ def _caches_macos() -> dict[str, int]:
 
 
 def _sysctl(name: str) -> str | None:
-    if platform.system() != "Darwin":
-        return None
+    return _output("sysctl", "-n", name) if platform.system() == "Darwin" else None
+
+
+def _output(*command: str) -> str | None:
+    """What a tool of the system prints; None where it is not there or fails."""
     try:
-        done = subprocess.run(["sysctl", "-n", name], capture_output=True, text=True, timeout=5, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() or None
+    return done.stdout.strip() or None if done.returncode == 0 else None
 
 
 def _runtimes() -> dict[str, str]:

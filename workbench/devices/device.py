@@ -1,7 +1,7 @@
 """Device cards: what is known of a device, each figure with its unit in its name, unknown left out.
 
 A card file is YAML: a mapping from device name to the card's fields. It may also give specifications once per
-piece of hardware, as the bundled catalog does::
+piece of hardware, as the bundled catalog does; hardware that no device names is a device of its own name::
 
     hardware:
       raspberry-pi-4: {family: mobile-cpu, cores: 4, clock_ghz: 1.5, source: Raspberry Pi 4 product brief}
@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cache
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import yaml
 
@@ -28,16 +28,26 @@ FAMILIES = (
     "desktop-gpu",
     "server-gpu",
     "embedded-gpu",
+    "laptop-gpu",
     "desktop-cpu",
     "server-cpu",
+    "laptop-cpu",
     "mobile-cpu",
     "mobile-gpu",
     "mobile-dsp",
+    "server-tpu",
     "edge-tpu",
+    "edge-npu",
     "vpu",
     "fpga",
     "asic",
 )
+
+#: In the mapping that `DeviceCard.source` may be: the document of every figure that has no entry of its own.
+DEFAULT_SOURCE = "default"
+
+#: How the source of a figure begins that has not been compared with the document that it names.
+NOT_CHECKED = "not checked"
 
 
 @dataclass(frozen=True)
@@ -51,20 +61,23 @@ class DeviceCard:
         family: kind of device, one of `FAMILIES` or any other text.
         batch_size, precision, runtime, threads: how it was run (``32``, ``"fp32"``, ``"onnxruntime 1.31.1"``,
             ``2``).
-        cores: physical cores (CPU), streaming multiprocessors (GPU) or processing elements (ASIC).
-        clock_ghz: as the vendor states it: base of server CPUs, boost of GPUs, fastest cluster of phones.
-        peak_fp32_gflops, peak_fp16_gflops, peak_bf16_gflops, peak_int8_gops: 10^9 operations/s, a
-            multiply-add counts as two.
+        cores: physical cores (CPU), streaming multiprocessors or compute units (GPU), processing elements (ASIC),
+            DSP slices (FPGA).
+        clock_ghz: as the vendor states it: base of server and desktop CPUs, boost of GPUs, the highest of the
+            fastest cores of laptops and phones.
+        peak_fp32_gflops, peak_fp16_gflops, peak_bf16_gflops, peak_int8_gops: 10^9 operations/s on dense data, a
+            multiply-add counts as two; matrix units count, except for fp32.
         memory_bandwidth_gbps: 10^9 bytes/s of main memory; l1, l2, l3 likewise for the caches.
-        l1_kib, l2_kib, l3_mib: L1 and L2 (per core on CPUs, L2 of the whole chip on GPUs) and the last level,
-            2^10 and 2^20 bytes.
+        l1_kib, l2_kib, l3_mib: L1 for data (of one core), L2 (what one core of a CPU can use, of the whole chip on
+            GPUs, the on-chip buffer of accelerators) and the last level, 2^10 and 2^20 bytes.
         memory_gib: main memory, 2^30 bytes.
         launch_overhead_us: time to dispatch one operator that does next to nothing.
         conv_fp32_gflops, depthwise_fp32_gflops: 10^9 operations/s of a dense 3x3 and of a depthwise 3x3 convolution.
         elementwise_gbps, reduction_gbps: 10^9 bytes/s read and written by an addition of two tensors, and read by a
             sum, both larger than any cache.
         parallel_efficiency: speed-up of a matrix product on all cores over one, per core; at most about 1.
-        source: where the figures come from.
+        source: where the figures come from: one text for all, or a mapping from a figure's field to its text with
+            ``default`` for the others; see `source_of`.
         passport: hash of what decided the measured figures, see `detect.passport`.
     """
 
@@ -95,7 +108,7 @@ class DeviceCard:
     elementwise_gbps: float | None = None
     reduction_gbps: float | None = None
     parallel_efficiency: float | None = None
-    source: str | None = None
+    source: str | Mapping[str, str] | None = field(default=None, hash=False)
     passport: str | None = None
 
     def __post_init__(self) -> None:
@@ -118,13 +131,44 @@ class DeviceCard:
             value = getattr(self, name)
             if value is not None and not isinstance(value, str):
                 raise WorkbenchError(f"Device '{self.name}': {name} expects text, got {value!r}; put it in quotes.")
+        if isinstance(self.source, Mapping):
+            object.__setattr__(self, "source", self._checked_sources(self.source))
+        elif self.source is not None and not isinstance(self.source, str):
+            raise WorkbenchError(
+                f"Device '{self.name}': source expects text, or a mapping from figure to text, got {self.source!r}; "
+                f"put it in quotes."
+            )
+
+    def _checked_sources(self, sources: Mapping[str, str]) -> dict[str, str]:
+        for figure, text in sources.items():
+            lookup(f"figure in the sources of device '{self.name}'", _SOURCED, str(figure))
+            if not isinstance(text, str) or not text.strip():
+                raise WorkbenchError(
+                    f"Device '{self.name}': the source of {figure} expects text, got {text!r}; name the document."
+                )
+        return dict(sources)
+
+    def source_of(self, figure: str) -> str | None:
+        """The document, or the arithmetic, behind a figure; None where the figure or its source is not known.
+
+        Example: ``card.source_of("memory_bandwidth_gbps")``.
+
+        Raises:
+            WorkbenchError: a card has no such figure.
+        """
+        lookup("figure of a device card", _SOURCED, figure)
+        if getattr(self, figure, None) is None:
+            return None
+        if isinstance(self.source, Mapping):
+            return self.source.get(figure, self.source.get(DEFAULT_SOURCE))
+        return self.source
 
     def known(self) -> dict[str, Any]:
         """The fields that are known, without ``name``, as plain text and numbers: what a card file holds."""
         return {
-            field.name: _plain(getattr(self, field.name))
-            for field in fields(self)
-            if field.name != "name" and getattr(self, field.name) is not None
+            entry.name: _plain(getattr(self, entry.name))
+            for entry in fields(self)
+            if entry.name != "name" and getattr(self, entry.name) is not None
         }
 
 
@@ -132,17 +176,20 @@ def _plain(value: Any) -> Any:
     """NumPy's numbers as Python's, which YAML and JSON can write."""
     if isinstance(value, Integral):
         return int(value)
+    if isinstance(value, Mapping):
+        return dict(value)
     return float(value) if isinstance(value, Real) else value
 
 
-_TEXTS = ("name", "hardware", "family", "precision", "runtime", "source", "passport")
+_TEXTS = ("name", "hardware", "family", "precision", "runtime", "passport")
 
 #: Names of the numeric capability fields, in the order of the card.
 CAPABILITY_FIELDS: tuple[str, ...] = tuple(
-    field.name for field in fields(DeviceCard) if field.name not in (*_TEXTS, "batch_size", "threads")
+    entry.name for entry in fields(DeviceCard) if entry.name not in (*_TEXTS, "source", "batch_size", "threads")
 )
 
-_FIELDS = {field.name: field for field in fields(DeviceCard)}
+_FIELDS = {entry.name: entry for entry in fields(DeviceCard)}
+_SOURCED = dict.fromkeys((DEFAULT_SOURCE, *CAPABILITY_FIELDS))
 
 
 def read_cards(path: str | Path) -> dict[str, DeviceCard]:
@@ -151,6 +198,16 @@ def read_cards(path: str | Path) -> dict[str, DeviceCard]:
     Raises:
         WorkbenchError: the file cannot be read, is not a mapping of mappings, has an unknown key or an
         impossible value.
+    """
+    entries, hardware = read_entries(path)
+    return {name: card_of(name, entry, hardware, path) for name, entry in entries.items()}
+
+
+def read_entries(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the YAML file ``path`` says of each device, and of each piece of hardware, as it stands.
+
+    Raises:
+        WorkbenchError: the file cannot be read or is not a mapping.
     """
     path = Path(path)
     try:
@@ -162,8 +219,8 @@ def read_cards(path: str | Path) -> dict[str, DeviceCard]:
             f"Device cards {path} are not valid YAML ({str(error).splitlines()[0]}); correct the file."
         ) from error
     if content is None:
-        return {}
-    shared: Mapping[str, Any] = {}
+        return {}, {}
+    shared: Any = {}
     if isinstance(content, Mapping) and set(content) == {"hardware", "devices"}:
         shared, content = content["hardware"], content["devices"]
     if not isinstance(content, Mapping) or not isinstance(shared, Mapping):
@@ -171,23 +228,48 @@ def read_cards(path: str | Path) -> dict[str, DeviceCard]:
             f"Device cards {path}: expected a mapping from device name to card, got "
             f"{type(content).__name__}; correct the file."
         )
-    return {str(name): _card(str(name), entry, shared, path) for name, entry in content.items()}
+    entries = {str(name): entry for name, entry in content.items()}
+    used = {str(entry.get("hardware")) for entry in entries.values() if isinstance(entry, Mapping)}
+    hardware = {str(name): entry for name, entry in shared.items()}
+    alone = {name: {"hardware": name} for name in hardware if name not in used and name not in entries}
+    return {**entries, **alone}, hardware
 
 
-def _card(name: str, entry: object, shared: Mapping[str, Any], path: Path) -> DeviceCard:
-    if not isinstance(entry, Mapping):
-        raise WorkbenchError(
-            f"Device '{name}' in {path}: expected a mapping of card fields, got {type(entry).__name__}; "
-            f"correct the file."
-        )
-    merged = dict(entry)
-    if shared:
-        specification = lookup("hardware", shared, str(entry.get("hardware")))
-        merged = {**specification, **entry}
+def card_of(name: str, entry: object, hardware: Mapping[str, Any], path: str | Path) -> DeviceCard:
+    """The card of the device ``name`` from its ``entry`` in ``path``, completed by that of its hardware.
+
+    Raises:
+        WorkbenchError: the entry or that of its hardware is not a mapping, has an unknown key or an impossible value.
+    """
+    specification = lookup("hardware", hardware, str(entry.get("hardware"))) if hardware and _is_card(entry) else {}
+    for part in (entry, specification):
+        if not _is_card(part):
+            raise WorkbenchError(
+                f"Device '{name}' in {path}: expected a mapping of card fields, got {type(part).__name__}; "
+                f"correct the file."
+            )
+    merged = {**specification, **entry, "source": _merged_source(specification, entry)}
     for key in merged:
         lookup(f"field of device '{name}'", _FIELDS, str(key))
-    merged.pop("name", None)
-    return DeviceCard(name=name, **merged)
+    return DeviceCard(**{**merged, "name": name})
+
+
+def _is_card(entry: object) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(entry, Mapping)
+
+
+def _merged_source(specification: Mapping[str, Any], entry: Mapping[str, Any]) -> Any:
+    """What the device says of its own figures, and what the hardware says of the others."""
+    said = [part for part in (specification, entry) if part.get("source") is not None]
+    if len(said) < 2:
+        return said[0]["source"] if said else None
+    return {**_sources_by_figure(specification), **_sources_by_figure(entry)}
+
+
+def _sources_by_figure(part: Mapping[str, Any]) -> dict[str, Any]:
+    named = dict(part["source"]) if isinstance(part["source"], Mapping) else {DEFAULT_SOURCE: part["source"]}
+    default = named.pop(DEFAULT_SOURCE, None)
+    return named if default is None else {name: default for name in CAPABILITY_FIELDS if name in part} | named
 
 
 def write_cards(path: str | Path, cards: Mapping[str, DeviceCard]) -> Path:

@@ -15,11 +15,13 @@ import plotly.graph_objects as go
 
 from workbench.insight.plots.attention import attention_map
 from workbench.insight.plots.costs import operator_costs
-from workbench.insight.plots.devices import signature
+from workbench.insight.plots.devices import device_map, signature
 from workbench.insight.plots.memory import bandwidth_sweep, roofline
+from workbench.insight.plots.operators import network_roofline
 from workbench.insight.plots.pareto import pareto, pareto_front
 from workbench.insight.plots.predictions import predicted_against_measured, ranking
 from workbench.insight.plots.quality import floors, training_curve
+from workbench.insight.plots.timeline import reference_timeline
 from workbench.insight.template import register_template, template
 
 FIGURES: dict[str, Callable[..., go.Figure]] = {
@@ -27,11 +29,14 @@ FIGURES: dict[str, Callable[..., go.Figure]] = {
     for function in (
         attention_map,
         bandwidth_sweep,
+        device_map,
         floors,
+        network_roofline,
         operator_costs,
         pareto,
         predicted_against_measured,
         ranking,
+        reference_timeline,
         roofline,
         signature,
         training_curve,

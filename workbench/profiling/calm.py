@@ -14,15 +14,18 @@ from __future__ import annotations
 import ctypes
 import os
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
+from workbench.profiling.conditions import read_conditions
 from workbench.profiling.timing import Timing
 
 PULSE_OPERATORS = 100
+REMEMBERED = 300  # pulses, one per burst: about a minute
 SHORTEST_S = 0.05  # the system counts processor time in steps of 10 ms
 MALLOC_OPTIONS = {-1: 2**30, -3: 2**25}  # M_TRIM_THRESHOLD; M_MMAP_THRESHOLD, at most 32 MiB
 
@@ -56,31 +59,41 @@ class Watched(NamedTuple):
         timing: the samples.
         pulse_ns: the slower of the pulses before and after.
         foreign_load: processors in use by others meanwhile; NaN where it was too short to tell.
+        temperature_c, frequency_mhz: right after it; None where they cannot be read.
+        busy_s: seconds in warm-ups and timed runs, those of tries that were given up included.
     """
 
     timing: Timing
     pulse_ns: float
     foreign_load: float
+    temperature_c: float | None = None
+    frequency_mhz: float | None = None
+    busy_s: float = 0.0
 
 
 class Watch:
-    """Watches the machine while it times; ``quiet_ns`` is the quiet pulse, measured when the watch begins.
+    """Watches the machine while it times; ``quiet_ns`` is the quiet pulse: the quiet level of the last `REMEMBERED`.
+
+    It begins with what the machine shows when the watch begins, and follows a machine that became another one (a
+    clock that was lowered, a guest that stays): waiting for a calm that will not come back helps nobody, and the
+    reference networks tell of such a drift.
 
     Example: ``Watch().burst(lambda: time_runs(run)).timing.estimate``.
 
     Args:
         config: see `CalmConfig`.
         seconds: how long the quiet level is looked for.
+        quiet_ns: the quiet level, if it is known.
     """
 
-    def __init__(self, config: CalmConfig | None = None, seconds: float = 1.0) -> None:
+    def __init__(self, config: CalmConfig | None = None, seconds: float = 1.0, quiet_ns: float | None = None) -> None:
         self.config = config or CalmConfig()
-        pulses = [pulse_ns()]
-        stop = time.perf_counter() + seconds
-        while time.perf_counter() < stop:
-            pulses.append(pulse_ns())
-            time.sleep(0.005)
-        self.quiet_ns = quiet_level(np.array(pulses))
+        self._pulses = deque([quiet_ns or _find_quiet_level(seconds)] * REMEMBERED, REMEMBERED)
+
+    @property
+    def quiet_ns(self) -> float:
+        """Nanoseconds of the quiet pulse."""
+        return quiet_level(np.array(self._pulses))
 
     def burst(self, measure: Callable[[], Timing]) -> Watched:
         """``measure()`` once the machine is calm, again if it was disturbed; the least disturbed try is
@@ -91,7 +104,9 @@ class Watch:
             timing = measure()
             foreign = load.processors()
             tries.append(Watched(timing, max(before, pulse_ns()), foreign))
-        return min(tries, key=lambda one: (self.disturbed(one), one.pulse_ns))
+        calmest = min(tries, key=lambda one: (self.disturbed(one), one.pulse_ns))
+        now, busy_s = read_conditions(), sum(one.timing.busy_s for one in tries)
+        return calmest._replace(temperature_c=now.temperature_c, frequency_mhz=now.frequency_mhz, busy_s=busy_s)
 
     def disturbed(self, watched: Watched) -> bool:
         """Whether either sign was beyond what `CalmConfig` accepts."""
@@ -103,6 +118,7 @@ class Watch:
         stop = time.perf_counter() + self.config.patience_s
         while (last := pulse_ns()) > self.config.pulse * self.quiet_ns and time.perf_counter() < stop:
             time.sleep(0.02)
+        self._pulses.append(last)
         return last
 
 
@@ -133,9 +149,18 @@ def keep_freed_memory() -> bool:
     return all(mallopt(option, value) == 1 for option, value in MALLOC_OPTIONS.items())
 
 
+def _find_quiet_level(seconds: float) -> float:
+    pulses = [pulse_ns()]
+    stop = time.perf_counter() + seconds
+    while time.perf_counter() < stop:
+        pulses.append(pulse_ns())
+        time.sleep(0.005)
+    return quiet_level(np.array(pulses))
+
+
 def quiet_level(pulses: np.ndarray) -> float:
     """The pulse of the undisturbed machine: a low quantile, as disturbances only ever slow it down."""
-    return float(np.quantile(pulses, 0.1))
+    return float(np.quantile(pulses, 0.1, method="lower"))
 
 
 def pulse_ns() -> float:

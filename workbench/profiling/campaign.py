@@ -4,26 +4,34 @@ networks."""
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from workbench.config import WorkbenchError
 from workbench.devices.backends import BACKENDS, Platform
-from workbench.devices.detect import Machine, detect, fingerprint
+from workbench.devices.detect import Machine, detect, fingerprint, platform_conditions
 from workbench.devices.device import DeviceCard
 from workbench.devices.microbench import MicroBench, microbench
-from workbench.profiling.calm import Watch, keep_freed_memory
 from workbench.profiling.journal import NETWORK, Journal
 from workbench.profiling.machine import this_machine
-from workbench.profiling.passes import CampaignConfig, Passes, Progress, ReportProgress, time_network
-from workbench.profiling.quality import QualityConfig, Stability, reference_drift, stability
-from workbench.profiling.reduce import Reduced, reduce_attempts, reduce_rows, write_tables
+from workbench.profiling.passes import CampaignConfig, Passes, Progress, ReportProgress
+from workbench.profiling.quality import QualityConfig, Stability, reference_drift, remaining_drift, stability
+from workbench.profiling.reduce import (
+    Reduced,
+    Tables,
+    reduce_attempts,
+    reduce_rows,
+    refuse_other_conditions,
+    tables_in,
+    write_tables,
+)
 from workbench.profiling.timing import Estimate, TimingConfig
+from workbench.profiling.worker import Worker
 
 if TYPE_CHECKING:
     from workbench.spaces import Space
@@ -33,25 +41,34 @@ class CampaignSummary(NamedTuple):
     """What a campaign did.
 
     Args:
-        table_path: the latency table that was written.
+        files: what was written, and where the raw rows are.
         reduced: its content.
         measured, repeated: timings of networks in this run, and how many of them were repetitions.
         failures: ``platform, arch, failure`` of everything that could not be measured.
         missing: timings that the budget left undone.
         drift: of the references, as `reference_drift` gives it.
+        remaining_drift: the largest one next to a measurement that counts, see `remaining_drift`.
         stability: the gate's word at the start.
         seconds: wall time.
+        overhead: share of the time from the first to the last timing that was spent neither in warm-ups nor in timed
+            runs; NaN if nothing was timed.
+        damaged: names of journal segments that could not be read; what they held was measured again.
+        raw: the raw rows, as `journal.SCHEMA` says.
     """
 
-    table_path: Path
+    files: Tables
     reduced: Reduced
     measured: int
     repeated: int
     failures: pd.DataFrame
     missing: int
     drift: pd.DataFrame
+    remaining_drift: float
     stability: Stability
     seconds: float
+    overhead: float
+    damaged: list[str]
+    raw: pd.DataFrame
 
 
 def profile(
@@ -67,16 +84,15 @@ def profile(
 ) -> CampaignSummary:
     """Measure ``archs`` of ``space`` on ``platforms`` of this machine and write the tables to ``out``.
 
-    Raw rows go to ``out/raw`` as they come. Calling again with the same ``out`` continues where an
+    Raw rows go to ``out/raw/<space>`` as they come. Calling again with the same ``out`` continues where an
     interrupted campaign ended.
 
     Args:
         space, archs: the networks; checked before anything is timed.
         platforms: each becomes one column.
         out: folder of the tables.
-        budget_s: wall time after which no further network is begun, counted from the first one; the tables
-            then hold what there is.
-        progress: called after each timing.
+        budget_s: wall time after which no further network is begun; the tables then hold what there is.
+        progress: called after each timing, and with what is being prepared.
         seed: decides the order, and the reference networks.
         device: name of this machine; columns are then ``<device>`` (one platform) or ``<device>_<platform>``.
         config: see `CampaignConfig`.
@@ -87,31 +103,77 @@ def profile(
     """
     started, config = time.monotonic(), config or CampaignConfig()
     archs, platforms = _checked_archs(space, archs), _checked_platforms(platforms)
-    machine, kept = detect(), keep_freed_memory()
-    about = fingerprint(machine)
-    campaign = f"{space.name}-{about['passport']}"
-    origin = {"space": space.name, "passport": about["passport"], "campaign": campaign}
-    with Journal(Path(out) / "raw", origin, config.flush_s) as journal:
+    names = _device_names(platforms, device)
+    tell = _teller(progress)
+    machine = detect()
+    about, conditions = fingerprint(machine), _conditions(machine, platforms, names)
+    refuse_other_conditions(out, {name: entry["passport"] for name, entry in conditions.items()})
+    origin = {"space": space.name, "passport": about["passport"], "campaign": f"{space.name}-{about['passport']}"}
+    with Journal(tables_in(out, space.name).raw, origin) as journal:
+        tell("listening whether this machine is quiet")
         gate = stability(config.gate_s, config.quality)
-        bench = microbench({platform.threads for platform in platforms}, machine, config.bench_s)
-        passes = Passes(space, archs, platforms, journal, config, budget_s, seed, progress)
+        tell("measuring what this machine can do")
+        counts = {platform.threads for platform in platforms}
+        bench = microbench(counts, machine, config.bench_s) if config.bench_s else MicroBench((), (), 0.0)
+        tell("starting the process that times networks")
+        devices = {platform: names[platform.name] for platform in platforms}
+        deadline = started + budget_s if budget_s is not None else np.inf
+        passes = Passes(space, archs, devices, journal, config, deadline, seed, progress)
         passes.run()
         raw = journal.read()
-    names = _device_names(platforms, device)
     reduced, failures = _requested(raw, archs, names, config.quality)
-    conditions = {**about, "keeps_freed_memory": kept, "microbench": [f._asdict() for f in bench.figures]}
-    cards = _cards(reduced, platforms, names, machine, bench)
+    cards = _cards(reduced, platforms, names, conditions, machine, bench)
+    measured = {"microbench": [f._asdict() for f in bench.figures], "stability": gate._asdict()}
+    attempts = reduce_attempts(raw)
     return CampaignSummary(
-        table_path=write_tables(out, space.name, reduced, cards, conditions),
+        files=write_tables(out, space.name, reduced, cards, {**about, "devices": conditions, **measured}),
         reduced=reduced,
         measured=passes.measured,
         repeated=passes.repeated,
         failures=failures,
         missing=len(archs) * len(platforms) - int(reduced.table.notna().sum().sum()) - len(failures),
-        drift=reference_drift(reduce_attempts(raw)),
+        drift=reference_drift(attempts),
+        remaining_drift=remaining_drift(attempts, config.quality),
         stability=gate,
         seconds=time.monotonic() - started,
+        overhead=1 - passes.busy_s / passes.wall_s if passes.busy_s else float("nan"),
+        damaged=journal.damaged,
+        raw=raw,
     )
+
+
+def _cards(
+    reduced: Reduced,
+    platforms: Sequence[Platform],
+    names: Mapping[str, str],
+    conditions: Mapping[str, Mapping[str, Any]],
+    machine: Machine,
+    bench: MicroBench,
+) -> dict[str, DeviceCard]:
+    """The card of each column that was measured, by its name."""
+    found = {}
+    for platform in platforms:
+        name = names[platform.name]
+        if name in reduced.table:
+            card = this_machine(platform, machine, bench)
+            found[name] = replace(card, name=name, passport=conditions[name]["passport"])
+    return found
+
+
+def _conditions(machine: Machine, platforms: Sequence[Platform], names: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """What decides the numbers of each device, by its name."""
+    found = {}
+    for platform in platforms:
+        version = BACKENDS[platform.backend].require()
+        run = (platform.backend, version, platform.precision, platform.threads)
+        found[names[platform.name]] = platform_conditions(machine, *run)
+    return found
+
+
+def _teller(progress: ReportProgress | None) -> Callable[[str], None]:
+    """Reports a stage in which nothing is counted."""
+    started = time.monotonic()
+    return lambda stage: progress(Progress(0, 0, time.monotonic() - started, None, stage)) if progress else None
 
 
 def measure_archs(
@@ -137,20 +199,18 @@ def measure_archs(
     """
     archs = _checked_archs(space, archs)
     BACKENDS[platform.backend].require()
-    config = config or TimingConfig()
-    keep_freed_memory()
-    watch = Watch()
     started, total = time.monotonic(), rounds * len(archs)
     order = [index for turn in range(rounds) for index in np.random.default_rng(turn).permutation(len(archs))]
     estimates: list[list[Estimate]] = [[] for _ in archs]
-    for done, index in enumerate(order, start=1):
-        ((_, result),) = time_network(space, archs[index], [platform], config, watch)
-        if isinstance(result, str):
-            raise WorkbenchError(f"Network '{archs[index]}' cannot be measured on {platform.name}: {result}")
-        estimates[index].append(result.timing.estimate)
-        if progress:
-            elapsed = time.monotonic() - started
-            progress(Progress(done, total, elapsed, elapsed / done * (total - done), archs[index]))
+    with Worker(space, config or TimingConfig()) as worker:
+        for done, index in enumerate(order, start=1):
+            ((_, result),) = worker.time(archs[index], [platform])
+            if isinstance(result, str):
+                raise WorkbenchError(f"Network '{archs[index]}' cannot be measured on {platform.name}: {result}")
+            estimates[index].append(result.timing.estimate)
+            if progress:
+                elapsed = time.monotonic() - started
+                progress(Progress(done, total, elapsed, elapsed / done * (total - done), archs[index]))
     rows = []
     for arch, found in zip(archs, estimates, strict=True):
         fastest = min(found, key=lambda estimate: estimate.estimate_ms)
@@ -188,14 +248,6 @@ def _requested(
     )
     renamed = summary.assign(platform=summary["platform"].map(names)).reset_index(drop=True)
     return Reduced(table.rename(columns=names), renamed), failures.reset_index(drop=True)
-
-
-def _cards(
-    reduced: Reduced, platforms: Sequence[Platform], names: Mapping[str, str], machine: Machine, bench: MicroBench
-) -> dict[str, DeviceCard]:
-    """The card of each column."""
-    cards = {names[platform.name]: this_machine(platform, machine, bench) for platform in platforms}
-    return {name: replace(card, name=name) for name, card in cards.items() if name in reduced.table}
 
 
 def _checked_archs(space: Space, archs: Sequence[str]) -> list[str]:

@@ -1,8 +1,9 @@
 """The durable record of a campaign: append-only Parquet segments of raw rows, each written whole or not at
 all.
 
-A campaign that is killed loses at most the rows since the last flush; what the segments hold is never
-measured again.
+A campaign that is killed loses at most the network it was timing; what the segments hold is never measured again.
+Small segments are merged when the campaign ends: ``segment-000001-000900`` holds what 900 of them held, and takes
+their place from the moment it is there.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from workbench.profiling.calm import Watched
 SCHEMA = pa.schema(
     [
         ("campaign", pa.string()),
+        ("device", pa.string()),  # the column of the latency table
         ("platform", pa.string()),
         ("arch", pa.string()),
         ("role", pa.string()),  # "network" or "reference"
@@ -35,14 +37,17 @@ SCHEMA = pa.schema(
         ("threads", pa.int32()),
         ("repeat", pa.int32()),
         ("latency_ns", pa.int64()),
-        ("started_at", pa.float64()),  # of the burst, seconds since the epoch
+        ("started_at", pa.float64()),  # of this run, seconds since the epoch
         ("pulse_ns", pa.float64()),  # of the burst, see calm.py
         ("foreign_load", pa.float64()),  # of the burst, in processors
+        ("temperature_c", pa.float64()),  # after the burst, null where it cannot be read
+        ("frequency_mhz", pa.float64()),  # likewise
         ("failure", pa.string()),
     ]
 )
 
 NETWORK, REFERENCE = "network", "reference"
+LOOSE_SEGMENTS = 20  # so many small files are left as they are when a campaign ends
 
 
 class Journal:
@@ -51,21 +56,26 @@ class Journal:
     Args:
         folder: made if it is not there; one process at a time may write to it.
         about: what must be the same when the campaign continues (space, passport); differing content raises.
-        flush_s: rows are written at latest this long after they came.
+
+    Attributes:
+        damaged: names of segments that could not be read and were set aside; what they held is measured again.
 
     Raises:
         WorkbenchError: ``folder`` cannot be written, is in use, or holds another campaign.
     """
 
-    def __init__(self, folder: str | Path, about: Mapping[str, Any], flush_s: float = 5.0) -> None:
+    def __init__(self, folder: str | Path, about: Mapping[str, Any]) -> None:
         self.folder = Path(folder)
-        self.flush_s = flush_s
         self.campaign = str(about["campaign"])
         self._pending: list[dict[str, Any]] = []
-        self._flushed_at = time.monotonic()
         self._begin(about)
         self._lock = self._locked()
-        self._next = 1 + max((int(path.stem.split("-")[1]) for path in _segments(self.folder)), default=0)
+        try:
+            self.damaged = self._set_damaged_aside()
+        except BaseException:
+            self._lock.release()
+            raise
+        self._next = 1 + max((_numbers(path)[1] for path in self.folder.glob("segment-*")), default=0)
 
     def __enter__(self) -> Journal:
         return self
@@ -74,9 +84,10 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        """Write what is pending and let others write."""
+        """Write what is pending, merge small segments, and let others write."""
         try:
             self.flush()
+            self._merge()
         finally:
             self._lock.release()
 
@@ -113,10 +124,32 @@ class Journal:
             ) from error
         return lock
 
-    def append(self, platform: Platform, arch: str, role: str, attempt: int, result: Watched | str) -> None:
-        """Add one timing, or the reason why there is none."""
+    def _set_damaged_aside(self) -> list[str]:
+        found = []
+        for path in _segments(self.folder):
+            try:
+                pq.read_table(path, schema=SCHEMA)
+            except (pa.ArrowException, OSError):
+                path.rename(path.with_name(path.name + ".damaged"))
+                found.append(path.name)
+        return found
+
+    def _merge(self) -> None:
+        paths = _segments(self.folder)
+        if len(paths) > LOOSE_SEGMENTS:
+            first, last = _numbers(paths[0])[0], _numbers(paths[-1])[1]
+            table = pa.concat_tables(_tables(paths))
+            self._write(table, self.folder / f"segment-{first:06d}-{last:06d}.parquet")
+        for path in set(self.folder.glob("segment-*.parquet")) - set(_segments(self.folder)):
+            path.unlink()
+
+    def append(
+        self, platform: Platform, device: str, arch: str, role: str, attempt: int, result: Watched | str
+    ) -> None:
+        """Add one timing, or the reason why there is none; it is on disk after the next `flush`."""
         shared = {
             "campaign": self.campaign,
+            "device": device,
             "platform": platform.name,
             "arch": arch,
             "role": role,
@@ -127,32 +160,32 @@ class Journal:
         }
         if isinstance(result, str):
             self._pending.append({**shared, "repeat": 0, "started_at": time.time(), "failure": result})
-        else:
-            self._pending += [
-                {
-                    **shared,
-                    "repeat": repeat,
-                    "latency_ns": latency,
-                    "started_at": result.timing.started_at,
-                    "pulse_ns": result.pulse_ns,
-                    "foreign_load": result.foreign_load,
-                }
-                for repeat, latency in enumerate(result.timing.samples_ns)
-            ]
-        if time.monotonic() - self._flushed_at >= self.flush_s:
-            self.flush()
+            return
+        timing = result.timing
+        for repeat, (latency, offset) in enumerate(zip(timing.samples_ns, timing.offsets_ns, strict=True)):
+            row = {
+                "repeat": repeat,
+                "latency_ns": latency,
+                "started_at": timing.started_at + offset * 1e-9,
+                "pulse_ns": result.pulse_ns,
+                "foreign_load": result.foreign_load,
+                "temperature_c": result.temperature_c,
+                "frequency_mhz": result.frequency_mhz,
+            }
+            self._pending.append({**shared, **row})
 
     def flush(self) -> None:
         """Write what is pending as the next segment."""
-        self._flushed_at = time.monotonic()
         if not self._pending:
             return
         columns = {name: [row.get(name) for row in self._pending] for name in SCHEMA.names}
-        table = pa.table(columns, schema=SCHEMA)
-        path = self.folder / f"segment-{self._next:06d}.parquet"
-        write_atomically(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
+        self._write(pa.table(columns, schema=SCHEMA), self.folder / f"segment-{self._next:06d}.parquet")
         self._next += 1
         self._pending = []
+
+    @staticmethod
+    def _write(table: pa.Table, path: Path) -> None:
+        write_atomically(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
 
     def read(self) -> pd.DataFrame:
         """All rows written so far."""
@@ -160,7 +193,7 @@ class Journal:
 
 
 def read_raw(folder: str | Path) -> pd.DataFrame:
-    """The raw rows in ``folder``, as `SCHEMA` says; none at all give an empty frame.
+    """The raw rows in ``folder``, as `SCHEMA` says; none at all give an empty frame. Others may be writing to it.
 
     Raises:
         WorkbenchError: there is no such campaign, or a segment cannot be read.
@@ -170,18 +203,37 @@ def read_raw(folder: str | Path) -> pd.DataFrame:
         raise WorkbenchError(
             f"No campaign in {folder}; give the folder that 'workbench profile' wrote its raw rows to."
         )
-    return pa.concat_tables([SCHEMA.empty_table(), *_tables(_segments(folder))]).to_pandas()
+    try:
+        tables = list(_tables(_segments(folder)))
+    except FileNotFoundError:  # merged by the one who writes, just now
+        tables = list(_tables(_segments(folder)))
+    return pa.concat_tables([SCHEMA.empty_table(), *tables]).to_pandas()
+
+
+def _numbers(path: Path) -> tuple[int, int]:
+    """Numbers of the first and the last segment that ``path`` stands for."""
+    numbers = [int(part) for part in path.name.split(".")[0].split("-")[1:]]
+    return numbers[0], numbers[-1]
 
 
 def _segments(folder: Path) -> list[Path]:
-    return sorted(folder.glob("segment-*.parquet"))
+    """The segments that count, in their order: not those that a merged one has taken the place of."""
+    ordered = sorted(folder.glob("segment-*.parquet"), key=lambda path: (_numbers(path)[0], -_numbers(path)[1]))
+    kept: list[Path] = []
+    for path in ordered:
+        if not kept or _numbers(path)[0] > _numbers(kept[-1])[1]:
+            kept.append(path)
+    return kept
 
 
 def _tables(paths: Iterable[Path]) -> Iterable[pa.Table]:
     for path in paths:
         try:
             yield pq.read_table(path, schema=SCHEMA)
-        except (pa.ArrowInvalid, OSError) as error:
+        except FileNotFoundError:
+            raise
+        except (pa.ArrowException, OSError) as error:
             raise WorkbenchError(
-                f"Segment {path} cannot be read ({error}); delete it, and its networks are measured again."
+                f"Segment {path} cannot be read ({error}); run 'workbench profile' on its folder again, which sets it "
+                f"aside and measures its networks anew."
             ) from error

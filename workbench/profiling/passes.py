@@ -4,18 +4,18 @@ cannot be trusted."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from workbench.devices.backends import BACKENDS, Platform
-from workbench.profiling.calm import Watch, Watched
+from workbench.devices.backends import Platform
 from workbench.profiling.journal import NETWORK, REFERENCE, Journal
 from workbench.profiling.quality import QualityConfig, choose_references, to_repeat
 from workbench.profiling.reduce import reduce_attempts
-from workbench.profiling.timing import TimingConfig, time_runs
+from workbench.profiling.timing import TimingConfig
+from workbench.profiling.worker import Worker, WorkerConfig
 
 if TYPE_CHECKING:
     from workbench.spaces import Space
@@ -33,25 +33,24 @@ class CampaignConfig:
             disturbance shows.
         reference_every: networks between two passes over the reference networks.
         quality: when a measurement is repeated.
+        worker: how networks are kept apart, and when one has failed.
         gate_s, bench_s, quiet_s: how long the stability gate, the micro-benchmark and the search for the
-            quiet pulse take before the first network.
-        flush_s: what was measured is on disk at latest this long afterwards.
+            quiet pulse take before the first network; without ``bench_s`` cards hold no measured rates.
     """
 
-    timing: TimingConfig = field(
-        default_factory=lambda: TimingConfig(min_runs=6, budget_s=0.15, min_s=0.04, warmup_max_s=0.1)
-    )
+    timing: TimingConfig = field(default_factory=lambda: TimingConfig(min_runs=6, min_s=0.2, budget_s=0.5))
     passes: int = 2
     reference_every: int = 40
     quality: QualityConfig = field(default_factory=QualityConfig)
+    worker: WorkerConfig = field(default_factory=WorkerConfig)
     gate_s: float = 1.0
     bench_s: float = 8.0
     quiet_s: float = 1.0
-    flush_s: float = 5.0
 
 
 class Progress(NamedTuple):
-    """How far a campaign is; ``done`` and ``total`` count timings of one network on one platform."""
+    """How far a campaign is; ``done`` and ``total`` count timings of one network on one platform, both are 0 while
+    it prepares."""
 
     done: int
     total: int
@@ -68,32 +67,37 @@ class Passes:
 
     Args:
         space, archs: the networks.
-        platforms: where each is measured.
+        devices: where each is measured, and what the latency table calls it.
         journal: what was measured before, and where new rows go.
         config: see `CampaignConfig`.
-        budget_s: wall time after which no further network is begun; None is no limit.
+        deadline: monotonic time after which no further network is begun.
         seed: decides the order, and the reference networks.
         progress: called after each timing.
+
+    Attributes:
+        measured, repeated: timings of networks, and how many of them were repetitions.
+        busy_s, wall_s: seconds in warm-ups and timed runs, references included, and from the first to the last.
     """
 
     def __init__(
         self,
         space: Space,
         archs: list[str],
-        platforms: list[Platform],
+        devices: Mapping[Platform, str],
         journal: Journal,
         config: CampaignConfig,
-        budget_s: float | None = None,
+        deadline: float = np.inf,
         seed: int = 0,
         progress: ReportProgress | None = None,
     ) -> None:
-        self.space, self.archs, self.platforms, self.journal = space, archs, platforms, journal
-        self.config, self.seed, self.progress = config, seed, progress
-        self.started = time.monotonic()
-        self.deadline = self.started + budget_s if budget_s is not None else np.inf
+        self.archs, self.devices, self.journal = archs, devices, journal
+        self.platforms = list(devices)
+        self.config, self.deadline, self.seed, self.progress = config, deadline, seed, progress
         self.references = choose_references(space, archs, seed)
-        self.watch = Watch(config.quality.calm, config.quiet_s)
+        self.worker = Worker(space, config.timing, config.quality.calm, config.worker, config.quiet_s)
+        self.broken: set[tuple[Platform, str]] = set()
         self.measured = self.repeated = self.done = self.total = 0
+        self.busy_s = self.wall_s = 0.0
 
     def run(self) -> None:
         """Measure everything that is lacking; what was measured is kept however this ends.
@@ -105,15 +109,16 @@ class Passes:
         self.finished = set(zip(timed["platform"], timed["arch"], timed["role"], timed["attempt"], strict=True))
         passed = raw.loc[raw["role"] == REFERENCE, "attempt"]
         self.next_pass = int(passed.max()) + 1 if len(passed) else 0
-        try:
-            self._sweep(list(self._first_passes()))
-            for _ in range(self.config.quality.max_attempts):
-                again = list(self._repetitions()) if time.monotonic() < self.deadline else []
-                self.repeated += self._sweep(again)
-                if not again:
-                    break
-        finally:
-            self.journal.flush()
+        with self.worker:
+            try:
+                self._sweep(list(self._first_passes()))
+                for _ in range(self.config.quality.max_attempts):
+                    again = list(self._repetitions()) if time.monotonic() < self.deadline else []
+                    self.repeated += self._sweep(again)
+                    if not again:
+                        break
+            finally:
+                self.journal.flush()
 
     def _first_passes(self) -> Iterator[Task]:
         for attempt in range(self.config.passes):
@@ -135,56 +140,46 @@ class Passes:
     def _sweep(self, tasks: list[Task]) -> int:
         """Measure ``tasks`` with the references before, between and behind them; returns the number of
         timings."""
-        before = self.measured
-        self.total += sum(len(platforms) for _, _, platforms in tasks)
+        before, self.total = self.measured, self.total + sum(len(platforms) for _, _, platforms in tasks)
+        if tasks and time.monotonic() < self.deadline:
+            self.worker.start()
+        self.started = time.monotonic()
         for index, (arch, attempt, platforms) in enumerate(tasks):
             if time.monotonic() >= self.deadline:
                 break
             if index % self.config.reference_every == 0:
                 self._measure_references()
-            self._measure(arch, attempt, platforms)
+            self._measure_network(arch, attempt, platforms)
         if self.measured > before:
             self._measure_references()
+        self.wall_s += time.monotonic() - self.started
         return self.measured - before
 
     def _measure_references(self) -> None:
         for arch in self.references:
-            for platform, result in time_network(self.space, arch, self.platforms, self.config.timing, self.watch):
-                self.journal.append(platform, arch, REFERENCE, self.next_pass, result)
+            for _ in self._measure(arch, REFERENCE, self.next_pass, self.platforms):
+                pass
         self.next_pass += 1
 
-    def _measure(self, arch: str, attempt: int, platforms: list[Platform]) -> None:
-        for platform, result in time_network(self.space, arch, platforms, self.config.timing, self.watch):
-            self.journal.append(platform, arch, NETWORK, attempt, result)
+    def _measure_network(self, arch: str, attempt: int, platforms: list[Platform]) -> None:
+        finished = self.done + len(platforms)
+        for platform in self._measure(arch, NETWORK, attempt, platforms):
             self.measured += 1
             self.done += 1
             if self.progress:
-                elapsed = time.monotonic() - self.started
+                elapsed = self.wall_s + time.monotonic() - self.started
                 remaining = elapsed / self.done * (self.total - self.done)
                 self.progress(Progress(self.done, self.total, elapsed, remaining, f"{platform.name} {arch}"))
+        self.done = finished  # where it failed before it is not tried once more
 
-
-def time_network(
-    space: Space, arch: str, platforms: Iterable[Platform], config: TimingConfig, watch: Watch
-) -> Iterator[tuple[Platform, Watched | str]]:
-    """Time one network on each of ``platforms``; yields each with its timing or the reason why there is
-    none."""
-    module, loaders = None, {}
-    for platform in platforms:
-        backend = BACKENDS[platform.backend]
-        try:
-            module = module or space.module(arch)
-            if platform.backend not in loaders:
-                loaders[platform.backend] = backend.loader(module, space.input_shape(arch))
-            run = loaders[platform.backend](platform)
-            with backend.threads(platform.threads):
-                result: Watched | str = watch.burst(lambda run=run: time_runs(run, config))
-        except Exception as error:  # noqa: BLE001 - it is this network's recorded result, not the end
-            result = _reason(error)
-        yield platform, result
-
-
-def _reason(error: Exception) -> str:
-    """One line, as a sentence needs it; torch explains itself in many."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text if len(text) <= 300 else text[:297] + '...'}"
+    def _measure(self, arch: str, role: str, attempt: int, platforms: list[Platform]) -> Iterator[Platform]:
+        """Measure one network and write it down at once; yields each platform on which it was tried."""
+        wanted = [platform for platform in platforms if (platform, arch) not in self.broken]
+        for platform, result in self.worker.time(arch, wanted):
+            self.journal.append(platform, self.devices[platform], arch, role, attempt, result)
+            if isinstance(result, str):
+                self.broken.add((platform, arch))
+            else:
+                self.busy_s += result.busy_s
+            yield platform
+        self.journal.flush()

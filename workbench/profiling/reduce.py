@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from workbench.config import write_atomically
-from workbench.devices.device import DeviceCard, write_cards
+from workbench.config import WorkbenchError, write_atomically
+from workbench.devices.device import DeviceCard, read_cards, write_cards
 from workbench.profiling.journal import REFERENCE, read_raw
-from workbench.profiling.quality import QualityConfig, quarantine, smallest_gap
+from workbench.profiling.quality import QualityConfig, boosted, fastest_gap, quarantine
 from workbench.profiling.timing import Estimate, reduce_samples
 
 KEYS = ["platform", "arch", "role", "attempt"]
@@ -27,7 +27,7 @@ class Reduced(NamedTuple):
         table: index ``arch``, one float64 column per platform, milliseconds, NaN where not measured.
         summary: one row per platform and arch: ``platform, arch, n_runs, estimate_ms, low_ms, high_ms,
             iqr_ms, min_ms, attempts, gap, quarantined, started_at``; ``gap`` is the relative distance between
-            the two attempts that count.
+            the two fastest attempts, ``quarantined`` says that no attempt was out of quarantine.
     """
 
     table: pd.DataFrame
@@ -55,11 +55,12 @@ def reduce_raw(folder: str | Path, config: QualityConfig | None = None) -> Reduc
 def reduce_rows(raw: pd.DataFrame, config: QualityConfig | None = None) -> Reduced:
     """`Reduced` of ``raw``.
 
-    Attempts in quarantine count only where there is no other. Of several attempts the two that agree best
-    count, by their mean; the interval then spans both of theirs.
+    Of several attempts the fastest counts, in quarantine or not: what disturbs a machine makes it slower, never
+    faster, so a fast attempt in a disturbed stretch only shows that the others were disturbed more. Attempts beside
+    references that were faster than usual (`boosted`) count only where there is no other.
     """
-    attempts = reduce_attempts(raw)
-    attempts["quarantined"] = quarantine(attempts, config or QualityConfig())
+    attempts, config = reduce_attempts(raw), config or QualityConfig()
+    attempts["quarantined"], attempts["boosted"] = quarantine(attempts, config), boosted(attempts, config)
     networks = attempts[attempts["role"] != REFERENCE]
     rows = [
         {"platform": p, "arch": a, **_combine(group)}
@@ -87,26 +88,37 @@ SUMMARY_COLUMNS = [
 
 
 def _combine(group: pd.DataFrame) -> dict[str, Any]:
-    usable = group if group["quarantined"].all() else group[~group["quarantined"]]
-    ordered = usable.sort_values("estimate_ms")
-    gap = np.nan
-    if len(ordered) > 1:
-        values = ordered["estimate_ms"].to_numpy()
-        best = int(np.argmin(values[1:] / values[:-1]))
-        gap = smallest_gap(ordered["estimate_ms"])
-        ordered = ordered.iloc[best : best + 2]
+    usable = group if group["boosted"].all() else group[~group["boosted"]]
+    fastest = usable.loc[usable["estimate_ms"].idxmin()]
     return {
-        "n_runs": int(ordered["n_runs"].sum()),
-        "estimate_ms": ordered["estimate_ms"].mean(),
-        "low_ms": ordered["low_ms"].min(),
-        "high_ms": ordered["high_ms"].max(),
-        "iqr_ms": ordered["iqr_ms"].max(),
-        "min_ms": ordered["min_ms"].min(),
+        **{name: fastest[name] for name in ("n_runs", "estimate_ms", "low_ms", "high_ms", "iqr_ms", "min_ms")},
         "attempts": len(group),
-        "gap": gap,
+        "gap": fastest_gap(usable["estimate_ms"]) if len(usable) > 1 else np.nan,
         "quarantined": bool(group["quarantined"].all()),
         "started_at": group["started_at"].min(),
     }
+
+
+class Tables(NamedTuple):
+    """Where the tables of one space are; several spaces of a device share a folder and its cards."""
+
+    latencies: Path
+    summary: Path
+    conditions: Path
+    cards: Path
+    raw: Path
+
+
+def tables_in(folder: str | Path, space: str) -> Tables:
+    """The paths below ``folder``."""
+    folder = Path(folder)
+    return Tables(
+        latencies=folder / f"{space}.parquet",
+        summary=folder / f"{space}_summary.parquet",
+        conditions=folder / f"{space}_conditions.json",
+        cards=folder / "devices.yaml",
+        raw=folder / "raw" / space,
+    )
 
 
 def write_tables(
@@ -114,23 +126,25 @@ def write_tables(
     space: str,
     reduced: Reduced,
     cards: Mapping[str, DeviceCard],
-    fingerprint: Mapping[str, Any],
-) -> Path:
-    """Write ``<space>.parquet``, ``devices.yaml``, ``raw_summary.parquet`` and ``fingerprint.json`` to
-    ``out``, each atomically.
+    conditions: Mapping[str, Any],
+) -> Tables:
+    """Write everything but the raw rows to ``out``, each file atomically; cards of other devices there stay."""
+    files = tables_in(out, space)
+    beside = read_cards(files.cards) if files.cards.is_file() else {}
+    write_cards(files.cards, {**beside, **cards})
+    for path, frame in ((files.summary, reduced.summary), (files.latencies, reduced.table.reset_index())):
+        write_atomically(path, lambda file, frame=frame: frame.to_parquet(file, index=False, compression="zstd"))
+    text = json.dumps(conditions, indent=1)
+    write_atomically(files.conditions, lambda path: path.write_text(text, encoding="utf-8"))
+    return files
 
-    Returns:
-        The path of the latency table.
-    """
-    out = Path(out)
-    summary = reduced.summary
-    write_cards(out / "devices.yaml", cards)
-    write_atomically(
-        out / "raw_summary.parquet", lambda path: summary.to_parquet(path, index=False, compression="zstd")
-    )
-    text = json.dumps(fingerprint, indent=1)
-    write_atomically(out / "fingerprint.json", lambda path: path.write_text(text, encoding="utf-8"))
-    table = reduced.table.reset_index()
-    return write_atomically(
-        out / f"{space}.parquet", lambda path: table.to_parquet(path, index=False, compression="zstd")
-    )
+
+def refuse_other_conditions(out: str | Path, passports: Mapping[str, str]) -> None:
+    """Raise if ``out`` holds a device of one of these names (name -> passport) that was measured under others."""
+    path = tables_in(out, "").cards
+    for name, card in (read_cards(path) if path.is_file() else {}).items():
+        if name in passports and card.passport not in (None, passports[name]):
+            raise WorkbenchError(
+                f"{path} holds '{name}' measured under other conditions (passport {card.passport}, now "
+                f"{passports[name]}); use another output folder or another device name."
+            )

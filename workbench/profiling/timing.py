@@ -22,6 +22,7 @@ import numpy as np
 from workbench.config import WorkbenchError
 
 Run = Callable[[], object]
+Stopwatch = Callable[[Run], int]  # does one run, returns its nanoseconds
 
 BLOCK = 4  # samples per block at least: fewer have no middle half
 BLOCKS = 12  # blocks at most: more would cut long bursts into stretches that share one disturbance
@@ -79,11 +80,24 @@ class Timing(NamedTuple):
     """The raw samples of one timing, in nanoseconds and in the order in which they were taken.
 
     Example: ``time_runs(lambda: module(x), TimingConfig()).estimate.estimate_ms``.
+
+    Args:
+        samples_ns: one per timed run.
+        offsets_ns: when each of them began, counted from the first one.
+        warmup_runs, warmup_ns: how many runs went before, and how long they took together.
+        started_at: of the first timed run, seconds since the epoch, UTC.
     """
 
     samples_ns: tuple[int, ...]
+    offsets_ns: tuple[int, ...]
     warmup_runs: int
-    started_at: float  # seconds since the epoch, UTC
+    warmup_ns: int
+    started_at: float
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds in warm-up and timed runs."""
+        return (self.warmup_ns + sum(self.samples_ns)) * 1e-9
 
     @property
     def estimate(self) -> Estimate:
@@ -91,20 +105,39 @@ class Timing(NamedTuple):
         return reduce_samples(self.samples_ns)
 
 
-def time_runs(run: Run, config: TimingConfig | None = None, clock: Callable[[], int] = time.perf_counter_ns) -> Timing:
+def time_runs(
+    run: Run,
+    config: TimingConfig | None = None,
+    clock: Callable[[], int] = time.perf_counter_ns,
+    stopwatch: Stopwatch | None = None,
+) -> Timing:
     """Time ``run()`` again and again, one sample per call.
 
     Args:
         run: does one inference, and returns only when it is done.
         config: see `TimingConfig`.
         clock: monotonic nanoseconds; for tests.
+        stopwatch: how one run is timed; by ``clock`` if None.
     """
     config = config or TimingConfig()
+    stopwatch = stopwatch or stopwatch_of(clock)
     with garbage_collector_off():
-        warmup_runs = _warm_up(run, config, clock)
-        started_at = time.time()
-        samples = _timed(run, config, clock)
-    return Timing(tuple(samples), warmup_runs, started_at)
+        began = clock()
+        warmup_runs = _warm_up(run, config, clock, stopwatch)
+        started_at, first = time.time(), clock()
+        samples, starts = _timed(run, config, clock, stopwatch)
+    return Timing(tuple(samples), tuple(start - first for start in starts), warmup_runs, first - began, started_at)
+
+
+def stopwatch_of(clock: Callable[[], int] = time.perf_counter_ns) -> Stopwatch:
+    """The stopwatch that reads ``clock`` before and after a run."""
+
+    def stopwatch(run: Run) -> int:
+        before = clock()
+        run()
+        return clock() - before
+
+    return stopwatch
 
 
 @contextmanager
@@ -120,16 +153,13 @@ def garbage_collector_off() -> Iterator[None]:
             gc.enable()
 
 
-def _warm_up(run: Run, config: TimingConfig, clock: Callable[[], int]) -> int:
+def _warm_up(run: Run, config: TimingConfig, clock: Callable[[], int], stopwatch: Stopwatch) -> int:
     window = config.warmup_window
     samples: list[int] = []
     started = clock()
     while True:
-        before = clock()
-        run()
-        after = clock()
-        samples.append(after - before)
-        elapsed = (after - started) * 1e-9
+        samples.append(stopwatch(run))
+        elapsed = (clock() - started) * 1e-9
         if elapsed >= config.warmup_max_s:
             return len(samples)
         if elapsed >= config.warmup_min_s and len(samples) >= 2 * window:
@@ -139,14 +169,16 @@ def _warm_up(run: Run, config: TimingConfig, clock: Callable[[], int]) -> int:
                 return len(samples)
 
 
-def _timed(run: Run, config: TimingConfig, clock: Callable[[], int]) -> list[int]:
+def _timed(
+    run: Run, config: TimingConfig, clock: Callable[[], int], stopwatch: Stopwatch
+) -> tuple[list[int], list[int]]:
     samples: list[int] = []
+    starts: list[int] = []
     spent = 0
     check_at = config.min_runs
     while len(samples) < config.max_runs:
-        before = clock()
-        run()
-        sample = clock() - before
+        starts.append(clock())
+        sample = stopwatch(run)
         samples.append(sample)
         spent += sample
         if len(samples) >= config.min_runs and spent >= config.budget_s * 1e9:
@@ -157,7 +189,7 @@ def _timed(run: Run, config: TimingConfig, clock: Callable[[], int]) -> list[int
             break
         # Not after every run: the check costs about as much as a small operator.
         check_at = len(samples) + max(2, len(samples) // 4)
-    return samples
+    return samples, starts
 
 
 def nested_interquartile_mean(samples: Sequence[float]) -> float:

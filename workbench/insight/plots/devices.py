@@ -1,16 +1,26 @@
-"""What a device is like: its behaviour signature beside those of others."""
+"""What a device is like: its behaviour signature beside those of others, and all of them on a map."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from workbench.config import WorkbenchError
 from workbench.insight.frames import checked, one_of
 from workbench.insight.labels import milliseconds, plural, safe, safe_arch
-from workbench.insight.template import AMBER, BLUE, FAINT, MUTED, PAPER, blank
+from workbench.insight.template import AMBER, BLUE, COLOURS, FAINT, INK, MUTED, PAPER, VERMILION, blank
 
 SOURCE, TARGET = "source", "target"
+FAMILY_COLOURS = tuple(colour for colour in COLOURS if colour != VERMILION)  # that one is the new device's
+FAMILY_SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "pentagon", "hexagon", "triangle-down")
+MAP_HEIGHT = 600  # pixels
+MAP_AREA = (690, 370)  # pixels between the outermost points, about: decides which labels have room
+LETTER = (6.6, 15)  # pixels that a letter of a label takes
+NEAR = 15  # pixels between points that share a label
 
 
 def signature(frame: pd.DataFrame) -> go.Figure:
@@ -99,3 +109,139 @@ def _signature_line(
         customdata=[[device, milliseconds(value)] for value in latency.reindex(relative.index)],
         hovertemplate="<b>%{customdata[0]}</b><br>%{x}: %{y:.2f} of mean, %{customdata[1]}<extra></extra>",
     )
+
+
+def device_map(frame: pd.DataFrame, x_title: str, y_title: str) -> go.Figure:
+    """Devices in the plane of their signatures' two main axes, new ones joined with the known one most like them.
+
+    Args:
+        frame: one row per device: ``device``, ``role`` (``source`` is known, ``target`` new; at least one of each),
+            ``family``, ``hardware``, ``x`` and ``y`` (shares); of new ones also ``nearest`` (a known device) and
+            ``apart`` (a share).
+        x_title, y_title: what the axes mean; the unit is added.
+
+    Raises:
+        WorkbenchError: a column or a number is missing, no new device, or a nearest one that is not on the map.
+    """
+    frame = checked(frame, "device-map", words=["device", "role", "family", "hardware"], numbers=["x", "y"])
+    one_of(frame, "device-map", "role", (SOURCE, TARGET))
+    known, new = frame[frame["role"] == SOURCE], frame[frame["role"] == TARGET]
+    new = checked(new, "device-map", words=["nearest"], numbers=["apart"])
+    one_of(new, "device-map", "nearest", list(known["device"]))
+    closest = new.loc[new["apart"].idxmin()]
+    figure = blank(
+        "Device map",
+        f"{safe(closest['device'])} is most like {safe(closest['nearest'])}: once scaled, a network takes "
+        f"{100 * np.expm1(closest['apart']):.0f} % more or less.",
+        x=f"{x_title} (%)", y=f"{y_title} (%)", height=MAP_HEIGHT,
+    )  # fmt: skip
+    for trace in (*_ties(known, new), *_families(known), _arrivals(new)):
+        figure.add_trace(trace)
+    for label in _labels(known, new):
+        figure.add_annotation(
+            x=label.x, y=label.y, text=label.text, xanchor=label.anchor, xshift=label.shift[0], yshift=label.shift[1],
+            showarrow=False, font={"size": 11.5, "color": INK if label.new else MUTED},
+        )  # fmt: skip
+    spans = [(100 * frame[axis].min(), 100 * frame[axis].max()) for axis in ("x", "y")]
+    (left, right), (low, high) = ((a - 0.08 * (b - a or 1), b + 0.08 * (b - a or 1)) for a, b in spans)
+    figure.update_xaxes(range=[left, right], zeroline=True, zerolinecolor=FAINT)
+    return figure.update_yaxes(range=[low, high], zeroline=True, zerolinecolor=FAINT)
+
+
+def _families(known: pd.DataFrame) -> Iterator[go.Scatter]:
+    order = known["family"].value_counts(sort=True).index
+    for place, family in enumerate(order):
+        rows = known[known["family"] == family]
+        yield go.Scatter(
+            x=100 * rows["x"], y=100 * rows["y"], mode="markers", name=safe(family), text=rows["device"].map(safe),
+            marker={
+                "color": FAMILY_COLOURS[place % len(FAMILY_COLOURS)], "size": 10, "opacity": 0.85,
+                "symbol": FAMILY_SYMBOLS[place % len(FAMILY_SYMBOLS)], "line": {"color": PAPER, "width": 1},
+            },
+            customdata=rows["hardware"].map(safe),
+            hovertemplate=f"<b>%{{text}}</b><br>%{{customdata}}, {safe(family)}<extra></extra>",
+        )  # fmt: skip
+
+
+def _ties(known: pd.DataFrame, new: pd.DataFrame) -> Iterator[go.Scatter]:
+    places = known.set_index("device")
+    for row in new.itertuples():
+        there = places.loc[row.nearest]
+        yield go.Scatter(
+            x=[100 * row.x, 100 * there["x"]], y=[100 * row.y, 100 * there["y"]], mode="lines", showlegend=False,
+            line={"color": VERMILION, "width": 1.5, "dash": "dot"}, hoverinfo="skip",
+        )  # fmt: skip
+
+
+def _arrivals(new: pd.DataFrame) -> go.Scatter:
+    return go.Scatter(
+        x=100 * new["x"], y=100 * new["y"], mode="markers", name="this machine",
+        marker={"color": VERMILION, "symbol": "star", "size": 19, "line": {"color": PAPER, "width": 1.5}},
+        customdata=[
+            [safe(row.device), safe(row.nearest), 100 * np.expm1(row.apart)] for row in new.itertuples()
+        ],
+        hovertemplate="<b>%{customdata[0]}</b><br>most like %{customdata[1]}, %{customdata[2]:.1f} % apart"
+        "<extra></extra>",
+    )  # fmt: skip
+
+
+class _Label(NamedTuple):
+    """A text beside a point, in per cent and pixels."""
+
+    x: float
+    y: float
+    text: str
+    anchor: str
+    shift: tuple[float, float]
+    new: bool
+
+
+def _labels(known: pd.DataFrame, new: pd.DataFrame) -> Iterator[_Label]:
+    """New devices first, then groups of known ones from the loneliest on, as long as there is room."""
+    both = pd.concat([new, known], ignore_index=True)
+    pixels = _in_pixels(both[["x", "y"]].to_numpy())
+    boxes = [(x - 7, y - 7, x + 7, y + 7) for x, y in pixels]
+    texts = [(i, f"<b>{safe(both['device'][i])}</b>") for i in range(len(new))]
+    others = np.arange(len(new), len(both))
+    groups = _groups(pixels[others])
+    lonely = [np.delete(np.abs(pixels - pixels[others[group[0]]]).sum(1), others[group[0]]).min() for group in groups]
+    for place in np.argsort(lonely)[::-1]:
+        members = both.loc[others[groups[place]], "device"].map(safe).tolist()
+        rest = f" and {len(members) - 1} more" if len(members) > 1 else ""
+        texts.append((int(others[groups[place][0]]), f"{members[0]}{rest}"))
+    for index, text in texts:
+        row, (x, y) = both.loc[index], pixels[index]
+        width = LETTER[0] * len(text.replace("<b>", "").replace("</b>", ""))
+        sides = ((12, 0, "left"), (-12, 0, "right"), (0, 15, "center"), (0, -15, "center"))
+        for dx, dy, anchor in sides:
+            left = x + dx - {"left": 0, "right": width, "center": width / 2}[anchor]
+            box = (left, y + dy - LETTER[1] / 2, left + width, y + dy + LETTER[1] / 2)
+            inside = box[0] > -0.08 * MAP_AREA[0] and box[2] < 1.08 * MAP_AREA[0]
+            own = (x - 7, y - 7, x + 7, y + 7)
+            if inside and not any(_overlap(box, other) for other in boxes if not _overlap(own, other)):
+                boxes.append(box)
+                yield _Label(100 * row["x"], 100 * row["y"], text, anchor, (dx, dy), index < len(new))
+                break
+
+
+def _in_pixels(places: np.ndarray) -> np.ndarray:
+    """`n x 2` places on a map of `MAP_AREA`, upwards."""
+    span = np.ptp(places, axis=0)
+    return (places - places.min(axis=0)) / np.where(span > 0, span, 1) * np.array(MAP_AREA)
+
+
+def _groups(pixels: np.ndarray) -> list[list[int]]:
+    """Points that lie within `NEAR` pixels of one another, directly or by way of others."""
+    left, groups = set(range(len(pixels))), []
+    while left:
+        group = [left.pop()]
+        for member in group:
+            near = [other for other in left if np.abs(pixels[other] - pixels[member]).max() < NEAR]
+            left.difference_update(near)
+            group += near
+        groups.append(sorted(group))
+    return groups
+
+
+def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

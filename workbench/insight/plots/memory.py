@@ -1,4 +1,4 @@
-"""A device's memory and arithmetic: bandwidth by working set, and the roofline."""
+"""A device's memory and arithmetic: bandwidth by working set, the roofline, the rooflines of several devices."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from workbench.config import WorkbenchError
 from workbench.insight.frames import checked, finite
 from workbench.insight.labels import plural, quantity, safe, spoken
 from workbench.insight.template import AMBER, BLUE, COLOURS, GREEN, INK, MUTED, PAPER, SKY, VERMILION, blank
+
+DASHES = ("solid", "dash", "dot")  # where there are more devices than colours
+HEIGHT = 560  # pixels
+LABEL = 17  # pixels from one label to the next, so that labels of like devices do not overlap
+NAMED = 4  # devices that cannot be drawn and are named; of the others the number is said
 
 
 def bandwidth_sweep(frame: pd.DataFrame, caches: Mapping[str, float] | None = None) -> go.Figure:
@@ -148,3 +153,100 @@ def _reached(points: pd.DataFrame) -> go.Scatter:
         text=points["name"].map(safe),
         hovertemplate="<b>%{text}</b><br>%{x:.3~r} FLOPs per byte<br>%{y:.3~r} GFLOP/s<extra></extra>",
     )
+
+
+def rooflines(devices: pd.DataFrame, points: pd.DataFrame | None = None) -> go.Figure:
+    """The roofs of several devices, one line each: main memory up to the ridge, then the arithmetic.
+
+    Args:
+        devices: columns ``name``, ``gflops`` (10^9 operations/s), ``precision`` (of that peak) and ``gbps`` (10^9
+            bytes/s of main memory). A device without peak or bandwidth is not drawn, but named in the subtitle.
+        points: columns ``name``, ``intensity`` (FLOPs per byte) and ``gflops`` (GFLOP/s reached), such as operators.
+
+    Raises:
+        WorkbenchError: a column is missing, a number is not above zero, or no device has both peak and bandwidth.
+    """
+    devices = checked(devices.astype({"precision": object}), "rooflines", words=["name"])
+    known = devices["gflops"].notna() & devices["gbps"].notna()
+    if not known.any():
+        raise WorkbenchError(
+            f"The rooflines figure expects a device with a peak and a memory bandwidth, got none of "
+            f"{', '.join(map(str, devices['name']))}; choose others or complete their cards."
+        )
+    drawn = checked(devices[known], "rooflines", words=["name", "precision"], positive=["gflops", "gbps"])
+    drawn["ridge"] = drawn["gflops"] / drawn["gbps"]
+    left, right = drawn["ridge"].min() / 40, drawn["ridge"].max() * 6
+    lowest = left * drawn["gbps"].min()
+    if points is not None:
+        points = checked(points, "rooflines", words=["name"], positive=["intensity", "gflops"])
+        left, right = min(left, points["intensity"].min() / 2), max(right, 2 * points["intensity"].max())
+        lowest = min(left * drawn["gbps"].min(), points["gflops"].min() / 2)
+    figure = blank(
+        "Rooflines", _who_is_drawn(drawn, devices.loc[~known, "name"]),
+        x="Arithmetic intensity (operations per byte, logarithmic)", y="Speed (10⁹ operations/s, logarithmic)",
+        height=HEIGHT,
+    )  # fmt: skip
+    ends = np.log10([lowest, 2 * drawn["gflops"].max()])
+    heights = _apart(np.log10(drawn["gflops"].to_numpy()), LABEL / (HEIGHT - 150) * (ends[1] - ends[0]))
+    for place, (device, height) in enumerate(zip(drawn.to_dict("records"), heights, strict=True)):
+        style = {"color": COLOURS[place % len(COLOURS)], "dash": DASHES[place // len(COLOURS) % len(DASHES)]}
+        figure.add_trace(_roof_line(device, style, np.geomspace(left, right, 121)))
+        figure.add_annotation(
+            x=1, y=height, xref="x domain", yref="y", xanchor="left", yanchor="middle", xshift=6, showarrow=False,
+            text=f"<span style='color:{style['color']}'>■</span> {_labelled(device)}", font={"size": 12, "color": INK},
+        )  # fmt: skip
+    if points is not None:
+        figure.add_trace(_reached(points))
+    longest = max(len(_labelled(device)) for device in drawn.to_dict("records"))
+    figure.update_layout(margin_r=36 + round(6.4 * longest), showlegend=points is not None)
+    figure.update_xaxes(type="log", dtick=1, range=np.log10([left, right]))
+    return figure.update_yaxes(type="log", dtick=1, range=ends)
+
+
+def _who_is_drawn(drawn: pd.DataFrame, missing: pd.Series) -> str:
+    first, last = drawn.loc[drawn["ridge"].idxmin()], drawn.loc[drawn["ridge"].idxmax()]
+    message = f"{safe(first['name'])} turns from memory to arithmetic at {first['ridge']:.3g} operations per byte"
+    if len(drawn) > 1:
+        message += f", {safe(last['name'])} at {last['ridge']:.3g}"
+    if len(missing):
+        rest = len(missing) - NAMED
+        names = ", ".join(map(safe, missing[:NAMED])) + (f" and {rest} more" if rest > 0 else "")
+        message += f". Not drawn, since peak or bandwidth is not known: {names}"
+    return message + "."
+
+
+def _labelled(device: Mapping[str, object]) -> str:
+    return f"{safe(device['name'])} · {safe(device['precision'])}"
+
+
+def _roof_line(device: Mapping[str, object], style: Mapping[str, str], intensity: np.ndarray) -> go.Scatter:
+    """Many points, so that the figures can be read anywhere on the line; the ridge is one of them."""
+    gflops, gbps, ridge = (float(device[name]) for name in ("gflops", "gbps", "ridge"))  # type: ignore[arg-type]
+    intensity = np.sort(np.append(intensity, ridge))
+    return go.Scatter(
+        x=intensity,
+        y=np.minimum(gflops, intensity * gbps),
+        mode="lines",
+        name=safe(device["name"]),
+        line={**style, "width": 2.4},
+        showlegend=False,
+        hovertemplate=(
+            f"<b>{safe(device['name'])}</b><br>peak {gflops:,.4g} × 10⁹ op/s in {safe(device['precision'])}, "
+            f"memory {gbps:,.4g} GB/s<br>ridge at {ridge:.3g} operations per byte<br>"
+            "here: %{x:.3~g} operations per byte, at most %{y:,.4~r} × 10⁹ op/s<extra></extra>"
+        ),
+    )
+
+
+def _apart(values: np.ndarray, gap: float) -> np.ndarray:
+    """``values``, moved as little as needed to lie at least ``gap`` apart, in the same order."""
+    order, placed = np.argsort(values, kind="stable"), values.astype(np.float64).copy()
+    for _ in range(50 * len(values)):
+        steps = np.diff(placed[order])
+        close = steps < gap * 0.999
+        if not close.any():
+            break
+        push = np.where(close, (gap - steps) / 2, 0)
+        placed[order[:-1]] -= push
+        placed[order[1:]] += push
+    return placed

@@ -1,0 +1,58 @@
+"""What several commands need: options, lists of networks, sentences on standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workbench.config import WorkbenchError
+
+OutFolder = Annotated[Path, typer.Option("--out", help="Folder for what is made.")]
+DataFolders = Annotated[
+    list[Path] | None,
+    typer.Option("--data", help="Folder of latency tables; repeatable. Otherwise WORKBENCH_DATA, separated by ':'."),
+]
+Space = Annotated[str, typer.Option(help="Search space.")]
+Archs = Annotated[int | None, typer.Option(help="How many networks to draw at random.", min=1)]
+Probes = Annotated[Path | None, typer.Option(help="File with one network (arch) per line.")]
+
+
+def networks(space: str, count: int | None, file: Path | None, usual: int = 100) -> list[str]:
+    """The networks to measure: those in ``file``, else ``count`` (or ``usual``) drawn with a fixed seed."""
+    import numpy as np
+
+    from workbench.spaces import get_space
+
+    if file is None:
+        return get_space(space).sample(usual if count is None else count, np.random.default_rng(0))
+    if count is not None:
+        raise WorkbenchError("--archs and --probes exclude each other; give one of them.")
+    try:
+        lines = file.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise WorkbenchError(f"Cannot read {file} as a list of networks ({error}); give one arch per line.") from error
+    archs = [line.strip() for line in lines if line.strip()]
+    if not archs:
+        raise WorkbenchError(f"{file} names no network; give one arch per line.")
+    return archs
+
+
+def say(sentence: str) -> None:
+    """On standard error, so that standard output holds results only."""
+    typer.echo(sentence, err=True)
+
+
+def complain(sentence: str) -> None:
+    """Say what went wrong."""
+    say(f"workbench: {sentence}")
+
+
+def end(failures: Mapping[str, str]) -> None:
+    """One sentence per failed task and status 1; nothing if every task ran."""
+    for task, sentence in failures.items():
+        complain(f"{task}: {sentence}")
+    if failures:
+        raise typer.Exit(1)

@@ -37,10 +37,12 @@ SETTINGS = {  # no questions, no news, and every cell in the page so that it can
 # A figure can be there and yet have no height.
 VISIBLE = """Array.from(document.querySelectorAll('.jp-OutputArea .js-plotly-plot')).filter(
     (plot) => plot.querySelector('.main-svg') && plot.offsetHeight > 100)"""
-RUN_ALL = """async (limit) => {
-    const run = window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => 'done');
+START = """() => {
+    window.allCells = window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => 'done');
+}"""
+FINISH = """async (limit) => {
     const late = new Promise((resolve) => setTimeout(() => resolve('still running'), limit));
-    return await Promise.race([run, late]);
+    return await Promise.race([window.allCells, late]);
 }"""
 ERRORS = """() => window.jupyterapp.shell.currentWidget.content.widgets
     .flatMap((cell) => cell.model.type === 'code' ? cell.model.outputs.toJSON() : [])
@@ -142,7 +144,16 @@ class Notebook:
 
     def run_all(self, limit_s: float) -> None:
         """Run every cell and fail on an error output, or when it takes longer than ``limit_s``."""
-        assert self.page.evaluate(RUN_ALL, limit_s * 1000) == "done"
+        self.start()
+        self.finish(limit_s)
+
+    def start(self) -> None:
+        """Begin to run every cell."""
+        self.page.evaluate(START)
+
+    def finish(self, limit_s: float) -> None:
+        """Wait for the end of what `start` began; fail on an error output, or after ``limit_s``."""
+        assert self.page.evaluate(FINISH, limit_s * 1000) == "done"
         assert self.page.evaluate(ERRORS) == []
 
     def wait_for_figures(self, count: int = 1) -> int:

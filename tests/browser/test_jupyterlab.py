@@ -18,6 +18,11 @@ slider = ipywidgets.IntSlider(1, 1, 9)
 slider.add_class("the-slider")
 slider.observe(lambda change: figure.update_layout(title=str(change["new"])), names="value")
 ipywidgets.VBox([slider, figure])"""
+STATUS = "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status"
+# How many passes over the references the timeline shows; undefined while there is none.
+PASSES = """() => Array.from(document.querySelectorAll('.jp-OutputArea .js-plotly-plot'))
+    .filter((plot) => plot.layout?.meta?.title === 'Reference timeline' && plot.calcdata)
+    .map((plot) => plot.calcdata[0].length)[0]"""
 TITLES = "() => Array.from(document.querySelectorAll('.js-plotly-plot .gtitle')).map((title) => title.textContent)"
 
 
@@ -50,21 +55,44 @@ def test_a_failing_cell_is_noticed(open_notebook, tmp_path):
 
 def test_the_quick_start_runs(open_notebook, artifacts, tmp_path, mlflow_home, monkeypatch):
     """As a person would: every cell, with the parameters that make it a tiny run."""
-    document = nbformat.read(NOTEBOOKS / "00_quickstart.ipynb", as_version=4)
+    monkeypatch.setenv("WORKBENCH_HOME", str(mlflow_home))
+    notebook = open_notebook(tiny("00_quickstart.ipynb", tmp_path))
+    notebook.run_all(limit_s=LIMIT_S)
+    assert notebook.wait_for_figures(7) == 7
+    notebook.screenshot(artifacts / "quickstart.png")
+    assert notebook.tab.outside == set()
+    assert (tmp_path / "report" / "report.html").is_file()
+
+
+def test_a_device_is_profiled_and_its_campaign_can_be_watched(
+    open_notebook, artifacts, tmp_path, mlflow_home, monkeypatch
+):
+    """The reference timeline is there, and grows, while the kernel is still measuring."""
+    monkeypatch.setenv("WORKBENCH_HOME", str(mlflow_home))
+    notebook = open_notebook(tiny("10_profile_device.ipynb", tmp_path))
+    notebook.start()
+    notebook.page.wait_for_function(f"() => ({PASSES})() > 0", timeout=1000 * LIMIT_S)
+    assert notebook.page.evaluate(STATUS) == "busy"
+    seen = notebook.page.evaluate(PASSES)
+    notebook.finish(limit_s=LIMIT_S)
+    assert notebook.wait_for_figures(5) == 5
+    assert notebook.page.evaluate(PASSES) > seen
+    notebook.screenshot(artifacts / "profile_device.png")
+    assert notebook.tab.outside == set()
+    assert (tmp_path / "report" / "nasbench201_report.html").is_file()
+
+
+def tiny(name: str, tmp_path: Path) -> Path:
+    """A copy of a notebook with the parameters that make it a tiny run, in a folder of its own."""
+    document = nbformat.read(NOTEBOOKS / name, as_version=4)
     (index,) = [i for i, cell in enumerate(document.cells) if "parameters" in cell.metadata.get("tags", [])]
     values = {"smoke": True, "out": str(tmp_path / "report")}
     source = "\n".join(f"{name} = {value!r}" for name, value in values.items())
     document.cells.insert(index + 1, nbformat.v4.new_code_cell(source))
     folder = tmp_path / "notebooks"
     folder.mkdir()
-    nbformat.write(document, folder / "00_quickstart.ipynb")
-    monkeypatch.setenv("WORKBENCH_HOME", str(mlflow_home))
-    notebook = open_notebook(folder / "00_quickstart.ipynb")
-    notebook.run_all(limit_s=LIMIT_S)
-    assert notebook.wait_for_figures(7) == 7
-    notebook.screenshot(artifacts / "quickstart.png")
-    assert notebook.tab.outside == set()
-    assert (tmp_path / "report" / "report.html").is_file()
+    nbformat.write(document, folder / name)
+    return folder / name
 
 
 def python3() -> dict[str, dict[str, str]]:

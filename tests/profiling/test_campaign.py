@@ -366,13 +366,6 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path, quick, refusal):
         assert message.startswith("Cannot write")
 
 
-def test_the_folder_of_another_space_is_refused(done, quick, refusal):
-    space = get_space("fbnet")
-    archs = space.sample(1, np.random.default_rng(0))
-    message = refusal(profile, space, archs, EAGER, done.out, config=quick)
-    assert "begun with space 'nasbench201', now it is 'fbnet'" in message
-
-
 def test_networks_measured_here_and_now(quick):
     steps: list[Progress] = []
     found = measure_archs(SPACE, ARCHS, EAGER[0], quick.timing, steps.append, rounds=2)

@@ -130,9 +130,10 @@ def test_the_written_files(folder, tmp_path):
 
 def test_another_space_in_the_same_folder_keeps_the_cards_that_are_there(folder, tmp_path):
     reduced = reduce_raw(folder, CONFIG)
-    write_tables(tmp_path, "nasbench201", reduced, {"one": DeviceCard("one", cores=1)}, {})
-    files = write_tables(tmp_path, "fbnet", reduced, {"two": DeviceCard("two", cores=2)}, {})
-    assert read_cards(files.cards) == {"one": DeviceCard("one", cores=1), "two": DeviceCard("two", cores=2)}
+    one, old, two = (DeviceCard(name, cores=1) for name in (P.name, "old", "two"))
+    write_tables(tmp_path, "nasbench201", reduced, {P.name: one, "old": old}, {})
+    files = write_tables(tmp_path, "fbnet", reduced, {"two": two}, {})
+    assert read_cards(files.cards) == {P.name: one, "two": two}, "that of a column which is gone is gone, too"
     assert tables_in(tmp_path, "nasbench201").latencies.is_file()
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from workbench.config import WorkbenchError, lookup
@@ -112,19 +112,19 @@ def parse_platform(name: str) -> Platform:
 def get_platforms(names: Sequence[str] | None) -> list[Platform]:
     """The platforms called ``names``, each once; if None, those of the bundled measurements that can run here."""
     if names is None:
-        usable = available()
+        usable = available({platform.backend for platform in PLATFORMS})
         return [platform for platform in PLATFORMS if platform.backend in usable]
     if not names:
         raise WorkbenchError("Expected at least one platform, got none; name one such as torch-eager_fp32_t1_b1.")
     return list(dict.fromkeys(parse_platform(name) for name in names))
 
 
-def available() -> dict[str, str]:
-    """The backends that this machine can run, with the versions of their packages."""
+def available(names: Iterable[str] = BACKENDS) -> dict[str, str]:
+    """Those of the backends that this machine can run, with the versions of their packages."""
     found = {}
-    for name, backend in BACKENDS.items():
+    for name in names:
         try:
-            found[name] = backend.require()
+            found[name] = BACKENDS[name].require()
         except WorkbenchError:  # it is what the caller asks for
             continue
     return found

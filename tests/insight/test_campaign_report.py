@@ -125,11 +125,6 @@ def test_an_unwritable_place_is_refused(campaign, tmp_path):
 
 
 def test_a_passport_is_flat_and_keeps_what_is_unknown():
-    about = {
-        "cpu_model": None,
-        "isa": ["avx", "fma"],
-        "cache_kib": {"l1": 48},
-        "runtimes": {"torch": "2"},
-        "devices": {},
-    }
-    assert passport_fields(about) == {"cpu_model": None, "isa": "avx, fma", "l1_cache_kib": 48, "torch": "2"}
+    about = {"cpu_model": None, "isa": ["avx", "fma"], "cache_kib": {"l1": 48}, "runtimes": {"torch": "2"}}
+    flat = {"cpu_model": None, "vector_extensions": "avx, fma", "l1_cache_kib": 48, "torch": "2"}
+    assert passport_fields({**about, "devices": {"mine": {"threads": 1}}}) == flat

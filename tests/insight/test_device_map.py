@@ -66,7 +66,7 @@ def test_a_copy_lands_on_its_original_whatever_its_speed(known, physical):
 def test_the_first_axis_is_the_one_in_which_devices_were_made_to_differ(known, physical):
     found = map_devices(known, physical[["share1"]].rename(columns={"share1": "mine"}))
     assert found.axes[0].share > 0.9
-    assert found.axes[0].meaning in ("arithmetic of dense convolutions", "weights")
+    assert found.axes[0].meaning in ("convolution FLOPs", "weights")
     assert found.axes[0].correlation > 0.5
     order = [place(found, f"share{share}")[0] for share in range(1, 10)]
     assert np.all(np.diff(order) > 0)  # more arithmetic, further to the right
@@ -111,7 +111,7 @@ def test_too_little_in_common_is_refused(known, physical, rows):
 
 def test_an_axis_without_a_clear_meaning_says_so():
     assert Axis(0.4, "weights", 0.8).title == "Weights dearer →, ρ = 0.80; 40 % of the variance"
-    assert Axis(0.4, "weights", 0.2).title.startswith("No single quantity")
+    assert Axis(0.4, "weights", 0.2).title.startswith("Unclear, best: weights")
 
 
 def test_every_device_is_drawn_and_the_new_one_is_tied_to_the_nearest(mapped):

@@ -56,14 +56,14 @@ def test_stretches_are_the_runs_of_marked_bursts(marked):
         assert len(stretches(figure)) == runs
         assert all(high > low for low, high, _ in stretches(figure))
     else:
-        assert not trace(figure, "in quarantine").x
+        assert len(trace(figure, "in quarantine").x) == 0
 
 
 def test_repetitions_stand_on_their_platform_and_references_are_none(passes, bursts):
     again = trace(reference_timeline(passes, bursts), "measured again")
     assert len(again.x) == 5
     assert set(again.y) == {1}
-    assert not trace(reference_timeline(passes, bursts.assign(reference=True)), "measured again").x
+    assert len(trace(reference_timeline(passes, bursts.assign(reference=True)), "measured again").x) == 0
 
 
 def test_a_pause_is_cut_out_and_marked(passes, bursts):
@@ -75,7 +75,8 @@ def test_a_pause_is_cut_out_and_marked(passes, bursts):
     assert max(trace(figure, "slow").x) < 5
     assert list(trace(figure, "slow").x) == sorted(trace(figure, "slow").x)
     assert any("pause, 14.0 h" in (note.text or "") for note in figure.layout.annotations)
-    short = reference_timeline(passes.iloc[:1], bursts.iloc[:2].assign(started_at=[0.0, PAUSE_S - 1]))
+    close = bursts.iloc[:2].assign(started_at=[0.0, PAUSE_S - 1])
+    short = reference_timeline(passes.iloc[:1].assign(started_at=0.0), close)
     assert not any("pause" in (note.text or "") for note in short.layout.annotations)
 
 

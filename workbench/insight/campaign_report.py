@@ -252,8 +252,10 @@ def passport_fields(about: dict) -> dict:
             continue
         if name == "cache_kib":
             card |= {f"{level}_cache_kib": size for level, size in value.items()}
+        elif name == "isa":
+            card["vector_extensions"] = ", ".join(value)
         elif name == "runtimes":
             card |= value
         else:
-            card[name] = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+            card[name] = value
     return card

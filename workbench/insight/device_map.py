@@ -30,9 +30,9 @@ CLEAR = 0.5  # correlation from which on an axis has a meaning
 
 #: What an axis may go along with, as it is said of a device.
 WORDS = {
-    "dense_flops": "arithmetic of dense convolutions",
-    "depthwise_flops": "arithmetic of depthwise convolutions",
-    "grouped_flops": "arithmetic of grouped convolutions",
+    "dense_flops": "convolution FLOPs",
+    "depthwise_flops": "depthwise FLOPs",
+    "grouped_flops": "grouped FLOPs",
     "elementwise_flops": "element-wise work",
     "bytes_read": "memory traffic",
     "bytes_written": "memory traffic",
@@ -57,9 +57,8 @@ class Axis(NamedTuple):
     @property
     def title(self) -> str:
         """Meaning, share and correlation in a few words."""
-        said = f"{self.meaning[:1].upper()}{self.meaning[1:]} dearer →, ρ = {self.correlation:.2f}"
-        if self.correlation < CLEAR:
-            said = f"No single quantity explains it; best: {self.meaning} dearer →, ρ = {self.correlation:.2f}"
+        meaning = f"Unclear, best: {self.meaning}" if self.correlation < CLEAR else self.meaning
+        said = f"{meaning[:1].upper()}{meaning[1:]} dearer →, ρ = {self.correlation:.2f}"
         return f"{said}; {100 * self.share:.0f} % of the variance"
 
 

@@ -34,7 +34,7 @@ from workbench.training.transfer import choose_probes
 if TYPE_CHECKING:
     from workbench.insight.quickstart import Tracker
 
-NEIGHBOURS = 5
+NEIGHBOURS = 4
 
 
 def networks_to_measure(space: str, count: int, probes: int, seed: int) -> tuple[list[str], list[str]]:
@@ -130,9 +130,9 @@ class DeviceProfile:
         for device in self.table.columns:
             near = self.map.neighbours(device, NEIGHBOURS)
             apart = (100 * np.expm1(near["apart"])).round(1)
-            parts.append(near.assign(apart=apart).rename(columns={"device": "most like", "apart": "apart (%)"}))
-            parts[-1].insert(0, "device", device)
-            parts[-1]["itself again (%)"] = round(100 * np.expm1(self.repeatability(device)), 1)
+            itself = round(100 * np.expm1(self.repeatability(device)), 1)
+            columns = {"device": device, "most like": near["device"], "hardware": near["hardware"]}
+            parts.append(pd.DataFrame({**columns, "apart (%)": apart, "itself again (%)": itself}))
         return pd.concat(parts, ignore_index=True)
 
     def repeatability(self, device: str) -> float:

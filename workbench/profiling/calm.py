@@ -48,7 +48,7 @@ class CalmConfig:
 
     pulse: float = 1.15
     foreign_load: float = field(default_factory=accepted_load)
-    patience_s: float = 0.5
+    patience_s: float = 0.05
     retries: int = 1
 
 

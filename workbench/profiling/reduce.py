@@ -9,14 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from workbench.config import WorkbenchError, write_atomically
 from workbench.devices.device import DeviceCard, read_cards, write_cards
 from workbench.profiling.journal import REFERENCE, read_raw
 from workbench.profiling.quality import QualityConfig, boosted, fastest_gap, quarantine
 from workbench.profiling.timing import Estimate, reduce_samples
-from workbench.spaces import SPACES
 
 KEYS = ["platform", "arch", "role", "attempt"]
 BURST = ["started_at", "pulse_ns", "foreign_load"]
@@ -130,13 +128,10 @@ def write_tables(
     cards: Mapping[str, DeviceCard],
     conditions: Mapping[str, Any],
 ) -> Tables:
-    """Write everything but the raw rows to ``out``, each file atomically; the cards of other spaces' devices stay."""
+    """Write everything but the raw rows to ``out``, each file atomically; cards of other devices there stay."""
     files = tables_in(out, space)
-    others = [tables_in(out, other).latencies for other in SPACES if other != space]
-    needed = {name for path in others if path.is_file() for name in pq.read_schema(path).names}
     beside = read_cards(files.cards) if files.cards.is_file() else {}
-    kept = {name: card for name, card in beside.items() if name in needed}
-    write_cards(files.cards, {**kept, **cards})
+    write_cards(files.cards, {**beside, **cards})
     for path, frame in ((files.summary, reduced.summary), (files.latencies, reduced.table.reset_index())):
         write_atomically(path, lambda file, frame=frame: frame.to_parquet(file, index=False, compression="zstd"))
     text = json.dumps(conditions, indent=1)

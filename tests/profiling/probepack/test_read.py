@@ -79,6 +79,7 @@ def test_nothing_is_overwritten(pack_path, measured, tmp_path, refusal):
 
 def test_cards_beside_it_stay_but_are_not_mixed_up(pack_path, measured, tmp_path, refusal):
     other = DeviceCard("another", cores=1)
+    pd.DataFrame({"arch": ["x"], "another": [1.0]}).to_parquet(tmp_path / "fbnet.parquet")
     write_cards(tmp_path / "devices.yaml", {"another": other, "theirs": DeviceCard("theirs", passport="0" * 16)})
     assert "under other conditions" in refusal(receive, measured, pack_path, "theirs", tmp_path)
     received = receive(measured, pack_path, "more", tmp_path)

@@ -84,7 +84,7 @@ class Platform:
         return f"{self.backend.replace('_', '-')}_{self.precision}_t{self.threads}_b{self.batch}"
 
 
-#: The platforms of the bundled measurements.
+#: What a campaign measures if it is not told otherwise, where this machine can.
 PLATFORMS: tuple[Platform, ...] = (
     *(Platform("torch_eager", "fp32", threads, batch) for threads in (1, 2) for batch in (1, 8)),
     *(Platform("torch_eager", "bf16", threads, batch) for threads, batch in ((1, 1), (1, 8), (2, 8))),
@@ -110,7 +110,7 @@ def parse_platform(name: str) -> Platform:
 
 
 def get_platforms(names: Sequence[str] | None) -> list[Platform]:
-    """The platforms called ``names``, each once; if None, those of the bundled measurements that can run here."""
+    """The platforms called ``names``, each once; if None, those of `PLATFORMS` that can run here."""
     if names is None:
         usable = available({platform.backend for platform in PLATFORMS})
         return [platform for platform in PLATFORMS if platform.backend in usable]

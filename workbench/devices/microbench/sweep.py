@@ -21,6 +21,7 @@ GATHER_BYTES = 256 << 20  # on a GPU, per call
 ROW, ROWS = 64, 64  # numbers per row, rows per sum on a GPU
 #: Names of the caches by the type of the device: of a GPU's the last is the L2 of the whole chip.
 LEVELS = {"cpu": ("l1", "l2", "l3"), "cuda": ("l1", "l2")}
+LARGEST_L1_KIB = 256  # of a processor: if the first step lies beyond, the one of the L1 was too small to see
 SIZES = {"l1_kib": 1, "l2_kib": 1, "l3_mib": 1024}  # field of the card -> KiB in its unit
 
 
@@ -78,7 +79,10 @@ def hierarchy(
     """
     names = LEVELS[device]
     found = find_caches(sizes_kib, sweeps[1], len(names))
-    names = names[-len(found) :] if device == "cuda" else names[: len(found)]
+    if device == "cuda":
+        names = names[-len(found) :]
+    elif found and found[0].size_kib > LARGEST_L1_KIB:
+        names = names[1:]
     points, figures = [], []
     for threads, rounds in sweeps.items():
         runs = RUNS * len(rounds)

@@ -62,7 +62,7 @@ def reference_timeline(
         bursts, name, words=["platform", "reference", "quarantined", "again"], numbers=["started_at", "slower"]
     )
     limits = finite([drift, slower, foreign_load], f"The {name} figure", "limits", positive=True)
-    bursts = bursts.sort_values("started_at", ignore_index=True)
+    bursts = bursts.sort_values("started_at", kind="stable", ignore_index=True)
     platforms = list(dict.fromkeys([*bursts["platform"], *passes["platform"]]))
     cuts = _cuts(np.concatenate([bursts["started_at"], passes["started_at"]]))
     passes, bursts = (part.assign(minute=_minutes(part["started_at"], cuts)) for part in (passes, bursts))

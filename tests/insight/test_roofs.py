@@ -94,6 +94,17 @@ def test_networks_stand_where_they_were_measured(bench, archs):
     whole = operators.groupby("network")["flops"].sum()
     np.testing.assert_allclose(points["gflops"] * points["latency_ms"] * 1e6, whole.loc[points["network"]])
     figure = network_roofline(operators, points, roofs.compute_gflops, roofs.bandwidth_gbps)
-    circles = [trace for trace in figure.data if (trace.name or "").startswith("operators of")]
+    circles = [trace for trace in figure.data if trace.legendgroup == "operators"]
     assert sum(len(trace.x) for trace in circles) == (operators["intensity"] > 0).sum()
-    assert "% of them" in figure.layout.title.subtitle.text
+    least = (points["latency_ms"] / points["least_ms"]).min()
+    assert f"takes {least:.2g} times" in figure.layout.title.subtitle.text
+    labels = [name for trace in figure.data for name in trace.text or () if trace.mode == "markers+text" and name]
+    assert sorted(labels) == sorted(three)
+
+
+def test_ceilings_that_are_alike_share_a_label(bench, archs):
+    roofs, three = measured_roofs(bench, 1), choose_three(SPACE, archs)
+    operators = operator_roofs(SPACE, three, roofs)
+    points = network_points(operators, three, pd.DataFrame({"a": 2.0}, index=list(three.values())))
+    figure = network_roofline(operators, points, {"x": 100.0, "y": 99.0, "z": 50.0}, roofs.bandwidth_gbps)
+    assert [note.text for note in figure.layout.annotations] == ["x, y: 100 GFLOP/s", "z: 50 GFLOP/s"]

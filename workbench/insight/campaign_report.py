@@ -54,7 +54,8 @@ def timeline(attempts: pd.DataFrame, config: CampaignConfig) -> go.Figure:
 
 
 def platform_table(summary: CampaignSummary, attempts: pd.DataFrame) -> pd.DataFrame:
-    """One row per device: how many networks, how fast, how sure, and what had to be repeated or left in doubt.
+    """One row per device: networks, median latency, median half interval, and what had to be repeated, is left in
+    doubt, or failed (if anything did).
 
     Args:
         summary: of the campaign.
@@ -71,7 +72,7 @@ def platform_table(summary: CampaignSummary, attempts: pd.DataFrame) -> pd.DataF
         {
             "networks": groups.size(),
             "median (ms)": groups["estimate_ms"].median(),
-            "half interval (%)": groups["half"].median(),
+            "± (%)": groups["half"].median(),
             "timings": bursts.size(),
             "quarantined": bursts["quarantined"].sum(),
             "again": bursts["again"].sum(),
@@ -81,8 +82,9 @@ def platform_table(summary: CampaignSummary, attempts: pd.DataFrame) -> pd.DataF
     )
     wanted = [name for name in dict.fromkeys(names.values()) if name in groups.groups or name in failures.index]
     table = table.loc[wanted].rename_axis("device").reset_index()
-    counts = [name for name in table if name not in ("device", "median (ms)", "half interval (%)")]
-    return table.fillna(dict.fromkeys(counts, 0)).astype(dict.fromkeys(counts, int))
+    counts = [name for name in table if name not in ("device", "median (ms)", "± (%)")]
+    table = table.fillna(dict.fromkeys(counts, 0)).astype(dict.fromkeys(counts, int))
+    return table if table["failed"].any() else table.drop(columns="failed")
 
 
 def campaign_report(
@@ -203,7 +205,8 @@ def _devices_text(config: CampaignConfig) -> str:
         f"Every network was timed in {config.passes} {'pass' if config.passes == 1 else 'passes'}, with the references "
         f"before, after every {config.reference_every} networks and at the end. What fell into quarantine, disagreed "
         f"with itself by more than {quality.disagreement:.0%} or had a single timing with a half interval above "
-        f"{quality.half_width:.0%} was measured again, at most {quality.max_attempts} times."
+        f"{quality.half_width:.0%} was measured again, at most {quality.max_attempts} times. `±` is half the 95 % "
+        "interval, the median over the networks; `in doubt` are latencies of which every timing is in quarantine."
     )
 
 

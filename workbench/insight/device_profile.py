@@ -26,7 +26,7 @@ from workbench.insight.campaign_report import campaign_report, platform_table, t
 from workbench.insight.device_map import DeviceMap, map_devices
 from workbench.insight.labels import NASBENCH201_KEY, plural, split_unit, spoken
 from workbench.insight.report import Section
-from workbench.insight.roofs import choose_three, measured_roofs, network_points, operator_roofs
+from workbench.insight.roofs import DEPTHWISE, choose_three, measured_roofs, network_points, operator_roofs
 from workbench.profiling.campaign import CampaignSummary
 from workbench.profiling.passes import CampaignConfig
 from workbench.training.transfer import choose_probes
@@ -73,7 +73,7 @@ def bench_table(bench: MicroBench, machine: Machine | None = None) -> pd.DataFra
         row[plural(found.threads, "thread")] = "{} ({} to {})".format(*values)
         if found.name in SIZES and found.name[:2] in told:
             row["the system tells"] = f"{told[found.name[:2]] / SIZES[found.name]:g}"
-    return pd.DataFrame(rows.values()).fillna("")
+    return pd.DataFrame(rows.values()).replace("", None).fillna("–")
 
 
 @dataclass(frozen=True)
@@ -153,6 +153,8 @@ class DeviceProfile:
         roofs = measured_roofs(self.bench, main.threads)
         three = choose_three(self.space, list(self.table.dropna().index))
         operators = operator_roofs(self.space, three, roofs, main.batch)
+        depthwise = operators["name"].str.startswith(DEPTHWISE.split()[0]).any()
+        ceilings = {name: peak for name, peak in roofs.compute_gflops.items() if depthwise or name != DEPTHWISE}
         alike = [name for name, other in self.platforms.items() if self._shares_roofs(other, main)]
         sweep = pd.DataFrame(self.bench.sweep)
         return {
@@ -160,7 +162,7 @@ class DeviceProfile:
             "reference_timeline": timeline(self.attempts, self.config),
             "network_roofline": figures.network_roofline(
                 operators, network_points(operators, three, self.table[alike]),
-                roofs.compute_gflops, roofs.bandwidth_gbps,
+                ceilings, roofs.bandwidth_gbps,
             ),
             "signature": figures.signature(self._signatures()),
             "device_map": figures.device_map(self.map.points, *(axis.title for axis in self.map.axes)),
@@ -185,7 +187,7 @@ class DeviceProfile:
             "networks": float(len(self.table)),
             "timings": float(quality["timings"].sum()),
             "in_quarantine": float(quality["in doubt"].sum()),
-            "half_interval_percent": float(quality["half interval (%)"].median()),
+            "half_interval_percent": float(quality["± (%)"].median()),
             "remaining_drift": summary.remaining_drift,
             "overhead": summary.overhead,
             "map_variance": sum(axis.share for axis in self.map.axes),

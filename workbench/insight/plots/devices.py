@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ MAP_HEIGHT = 600  # pixels
 MAP_AREA = (690, 370)  # pixels between the outermost points, about: decides which labels have room
 LETTER = (6.6, 15)  # pixels that a letter of a label takes
 NEAR = 15  # pixels between points that share a label
+MARKER, GAP = 7, 5  # pixels from a point to its rim, from there to its label
 
 
 def signature(frame: pd.DataFrame) -> go.Figure:
@@ -200,28 +201,46 @@ def _labels(known: pd.DataFrame, new: pd.DataFrame) -> Iterator[_Label]:
     """New devices first, then groups of known ones from the loneliest on, as long as there is room."""
     both = pd.concat([new, known], ignore_index=True)
     pixels = _in_pixels(both[["x", "y"]].to_numpy())
-    boxes = [(x - 7, y - 7, x + 7, y + 7) for x, y in pixels]
-    texts = [(i, f"<b>{safe(both['device'][i])}</b>") for i in range(len(new))]
-    others = np.arange(len(new), len(both))
-    groups = _groups(pixels[others])
-    lonely = [np.delete(np.abs(pixels - pixels[others[group[0]]]).sum(1), others[group[0]]).min() for group in groups]
-    for place in np.argsort(lonely)[::-1]:
-        members = both.loc[others[groups[place]], "device"].map(safe).tolist()
-        rest = f" and {len(members) - 1} more" if len(members) > 1 else ""
-        texts.append((int(others[groups[place][0]]), f"{members[0]}{rest}"))
-    for index, text in texts:
-        row, (x, y) = both.loc[index], pixels[index]
-        width = LETTER[0] * len(text.replace("<b>", "").replace("</b>", ""))
-        sides = ((12, 0, "left"), (-12, 0, "right"), (0, 15, "center"), (0, -15, "center"))
-        for dx, dy, anchor in sides:
-            left = x + dx - {"left": 0, "right": width, "center": width / 2}[anchor]
-            box = (left, y + dy - LETTER[1] / 2, left + width, y + dy + LETTER[1] / 2)
-            inside = box[0] > -0.08 * MAP_AREA[0] and box[2] < 1.08 * MAP_AREA[0]
-            own = (x - 7, y - 7, x + 7, y + 7)
-            if inside and not any(_overlap(box, other) for other in boxes if not _overlap(own, other)):
-                boxes.append(box)
-                yield _Label(100 * row["x"], 100 * row["y"], text, anchor, (dx, dy), index < len(new))
+    points = [_box(pixels[[index]], MARKER) for index in range(len(both))]
+    groups = [[index] for index in range(len(new))]
+    groups += sorted(_groups(pixels, range(len(new), len(both))), key=lambda group: -_loneliness(pixels, group))
+    taken: list[Box] = []
+    for group in groups:
+        text = safe(both["device"][group[0]]) + (f" and {len(group) - 1} more" if len(group) > 1 else "")
+        x, y = pixels[group[0]]
+        left, low, right, high = own = _box(pixels[group], MARKER)
+        width, height = LETTER[0] * len(text), LETTER[1]
+        for anchor, centre_x, centre_y in (
+            ("left", right + GAP + width / 2, (low + high) / 2),
+            ("right", left - GAP - width / 2, (low + high) / 2),
+            ("center", (left + right) / 2, high + GAP + height / 2),
+            ("center", (left + right) / 2, low - GAP - height / 2),
+        ):
+            place = (centre_x - width / 2, centre_y - height / 2, centre_x + width / 2, centre_y + height / 2)
+            others = [*taken, *(point for point in points if not _overlap(own, point))]
+            inside = place[0] > -0.08 * MAP_AREA[0] and place[2] < 1.08 * MAP_AREA[0]
+            if inside and not any(_overlap(place, other) for other in others):
+                taken.append(place)
+                edge = {"left": place[0], "right": place[2], "center": centre_x}[anchor]
+                row, fresh = both.loc[group[0]], group[0] < len(new)
+                text = f"<b>{text}</b>" if fresh else text
+                yield _Label(100 * row["x"], 100 * row["y"], text, anchor, (edge - x, centre_y - y), fresh)
                 break
+
+
+Box = tuple[float, float, float, float]  # left, low, right, high, in pixels
+
+
+def _box(pixels: np.ndarray, margin: float) -> Box:
+    """Around `n x 2` points."""
+    (left, low), (right, high) = pixels.min(axis=0) - margin, pixels.max(axis=0) + margin
+    return float(left), float(low), float(right), float(high)
+
+
+def _loneliness(pixels: np.ndarray, group: list[int]) -> float:
+    """Distance of a group's first point to the nearest one outside the group."""
+    others = np.delete(pixels, group, axis=0)
+    return float(np.abs(others - pixels[group[0]]).sum(axis=1).min())
 
 
 def _in_pixels(places: np.ndarray) -> np.ndarray:
@@ -230,18 +249,18 @@ def _in_pixels(places: np.ndarray) -> np.ndarray:
     return (places - places.min(axis=0)) / np.where(span > 0, span, 1) * np.array(MAP_AREA)
 
 
-def _groups(pixels: np.ndarray) -> list[list[int]]:
-    """Points that lie within `NEAR` pixels of one another, directly or by way of others."""
-    left, groups = set(range(len(pixels))), []
+def _groups(pixels: np.ndarray, members: Iterable[int]) -> Iterator[list[int]]:
+    """``members`` that lie within `NEAR` pixels of one another, directly or by way of others."""
+    left = set(members)
     while left:
-        group = [left.pop()]
+        group = [min(left)]
+        left.discard(group[0])
         for member in group:
             near = [other for other in left if np.abs(pixels[other] - pixels[member]).max() < NEAR]
             left.difference_update(near)
             group += near
-        groups.append(sorted(group))
-    return groups
+        yield group
 
 
-def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+def _overlap(one: Box, other: Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

@@ -16,6 +16,7 @@ from workbench.insight.template import AMBER, BLUE, GREY, INK, PAPER, PURPLE, VE
 NETWORK_COLOURS = (AMBER, BLUE, VERMILION, PURPLE)
 DEVICE_SYMBOLS = ("star", "diamond", "hexagram", "cross")
 SLOPE_DASHES = ("solid", "dash", "dashdot", "dot")
+ALIKE = 0.03
 LARGEST, SMALLEST = 34, 5  # pixels, of an operator that takes all of its network's least time, and of one of no time
 
 
@@ -46,6 +47,7 @@ def network_roofline(
     operators = operators[operators["intensity"] > 0]
     words = ["network", "device"]
     networks = checked(networks, who, words=words, positive=["latency_ms", "least_ms", "intensity", "gflops"])
+    compute_gflops = _merged(compute_gflops)
     places = pd.concat([operators[["name", "intensity", "gflops"]], networks.rename(columns={"network": "name"})])
     figure = roofline(compute_gflops, bandwidth_gbps, places[["name", "intensity", "gflops"]])
     figure.data = figure.data[:-1]  # these points are drawn below, each in its own way
@@ -59,11 +61,23 @@ def network_roofline(
     return dress(figure, "Roofline with operators and networks", _message(networks), height=560)
 
 
+def _merged(ceilings: Mapping[str, float]) -> dict[str, float]:
+    """Ceilings that lie within `ALIKE` of each other as one, so that their names do not lie upon each other."""
+    found: list[tuple[list[str], float]] = []
+    for name, peak in sorted(ceilings.items(), key=lambda item: -item[1]):
+        if found and peak > (1 - ALIKE) * found[-1][1]:
+            found[-1][0].append(name)
+        else:
+            found.append(([name], peak))
+    return {", ".join(names): peak for names, peak in found}
+
+
 def _limited(operators: pd.DataFrame, colours: Mapping[str, str]) -> Iterator[go.Scatter]:
-    for network, colour in reversed(colours.items()):
+    for place, (network, colour) in enumerate(reversed(colours.items())):
         rows = operators[operators["network"] == network]
         yield go.Scatter(
-            x=rows["intensity"], y=rows["gflops"], mode="markers", name=f"operators of {safe(network)}",
+            x=rows["intensity"], y=rows["gflops"], mode="markers", name="operators, in the colour of their network",
+            legendgroup="operators", showlegend=place == len(colours) - 1,
             marker={
                 "color": colour, "opacity": 0.55, "line": {"color": PAPER, "width": 1},
                 "size": SMALLEST + (LARGEST - SMALLEST) * np.sqrt(rows["share"]),
@@ -71,19 +85,22 @@ def _limited(operators: pd.DataFrame, colours: Mapping[str, str]) -> Iterator[go
             customdata=[
                 [safe(row.name), int(row.copies), 100 * row.share] for row in rows.itertuples(index=False)
             ],
-            hovertemplate="<b>%{customdata[0]}</b> (×%{customdata[1]})<br>%{x:.3~r} FLOPs per byte, at most "
-            "%{y:.3~r} GFLOP/s<br>%{customdata[2]:.0f} % of the network's least time<extra></extra>",
+            hovertemplate="<b>%{customdata[0]}</b> (×%{customdata[1]}) of " + safe(network) + "<br>%{x:.3~r} FLOPs "
+            "per byte, at most %{y:.3~r} GFLOP/s<br>%{customdata[2]:.0f} % of the network's least time<extra></extra>",
         )  # fmt: skip
 
 
 def _measured(networks: pd.DataFrame, colours: Mapping[str, str]) -> Iterator[go.Scatter]:
+    slowest = networks.groupby("network")["gflops"].transform("min") == networks["gflops"]
     for symbol, (device, rows) in zip(DEVICE_SYMBOLS * 9, networks.groupby("device", sort=False), strict=False):
         yield go.Scatter(
             x=[None], y=[None], mode="markers", name=f"measured: {safe(device)}",
             marker={"symbol": symbol, "size": 13, "color": INK},
         )  # fmt: skip
         yield go.Scatter(
-            x=rows["intensity"], y=rows["gflops"], mode="markers", showlegend=False,
+            x=rows["intensity"], y=rows["gflops"], mode="markers+text", showlegend=False,
+            text=[safe(row.network) if slowest[row.Index] else "" for row in rows.itertuples()],
+            textposition="bottom center", textfont={"size": 12, "color": INK},
             marker={
                 "symbol": symbol, "size": 16, "color": [colours[name] for name in rows["network"]],
                 "line": {"color": INK, "width": 1.4},
@@ -101,6 +118,6 @@ def _message(networks: pd.DataFrame) -> str:
     share = networks["least_ms"] / networks["latency_ms"]
     best = networks.loc[share.idxmax()]
     return (
-        f"{safe(best['network'])} on {safe(best['device'])} comes closest to the roofs of its operators: "
-        f"{100 * share.max():.0f} % of them; least: {100 * share.min():.0f} %."
+        f"{safe(best['network'])} on {safe(best['device'])} takes {1 / share.max():.2g} times what the roofs of its "
+        f"operators allow, the worst takes {1 / share.min():.2g} times."
     )

@@ -31,7 +31,6 @@ PAUSE_S = 120.0  # a longer one is cut out of the axis and marked
 CUT_S = 15.0  # what is left of it
 BINS = 300  # a point of the lower panels is the worst of its share of the time
 SHORTEST = 0.004  # of the axis: a single burst in quarantine could not be seen otherwise
-SEE_THROUGH = "rgba(255,255,255,0.75)"
 HEIGHTS = {"drift": 230, "lane": 22, "lanes": 44, "sign": 78, "gaps": 60}  # pixels
 
 
@@ -148,7 +147,7 @@ def _repetitions(bursts: pd.DataFrame, platforms: list[str]) -> go.Scatter:
     again = bursts[bursts["again"].astype(bool) & ~bursts["reference"].astype(bool)]
     return go.Scatter(
         x=again["minute"], y=again["platform"].map(platforms.index), mode="markers", name="measured again",
-        marker={"symbol": "diamond", "size": 9, "color": INK, "line": {"color": PAPER, "width": 1}},
+        marker={"symbol": "diamond", "size": 8, "color": INK, "line": {"color": PAPER, "width": 1}},
         hovertemplate="measured again after %{x:.1f} min<extra></extra>",
     )  # fmt: skip
 
@@ -168,25 +167,27 @@ def _mark_limits(figure: go.Figure, limits: np.ndarray) -> None:
     drift, slower, load = limits
     figure.add_hrect(-100 * drift, 100 * drift, row=1, col=1, fillcolor=GREEN, opacity=0.08, line_width=0)
     for row, limit, text in (
-        (1, 100 * drift, f"accepted: ±{100 * drift:g} %"),
-        (3, 100 * slower, f"accepted: {100 * slower:g} %"),
-        (4, load, f"accepted: {load:g}"),
+        (1, 100 * drift, f"±{100 * drift:g} %"),
+        (1, -100 * drift, ""),
+        (3, 100 * slower, f"{100 * slower:g} %"),
+        (4, load, f"{load:g}"),
     ):
-        place = "top right"
-        figure.add_hline(
-            limit, row=row, col=1, line={"color": GREEN, "width": 1, "dash": "dot"},
-            annotation={"text": text, "font": {"size": 11, "color": MUTED}, "bgcolor": SEE_THROUGH},
-            annotation_position=place,
+        figure.add_hline(limit, row=row, col=1, line={"color": GREEN, "width": 1, "dash": "dot"})
+        figure.add_annotation(
+            x=1, y=limit, xref=f"x{row if row > 1 else ''} domain", yref=f"y{row if row > 1 else ''}", xanchor="left",
+            xshift=5, align="left", showarrow=False, font={"size": 11, "color": MUTED},
+            text=f"accepted:<br>{text}" if text else "",
         )  # fmt: skip
-    figure.add_hline(-100 * drift, row=1, col=1, line={"color": GREEN, "width": 1, "dash": "dot"})
+    figure.update_layout(margin_r=76)
 
 
 def _axes(
     figure: go.Figure, platforms: list[str], passes: pd.DataFrame, bursts: pd.DataFrame, limits: np.ndarray
 ) -> None:
     drift, slower, load = limits
-    reach = 100 * max(1.35 * drift, 1.15 * passes["drift"].abs().max())
-    figure.update_yaxes(title_text="Drift of the<br>references (%)", range=[-reach, reach], zeroline=True, row=1)
+    least, most = 1.15 * passes["drift"].min(), 1.15 * passes["drift"].max()
+    reach = [100 * min(-1.35 * drift, least), 100 * max(1.35 * drift, most)]
+    figure.update_yaxes(title_text="Drift of the<br>references (%)", range=reach, zeroline=True, row=1)
     figure.update_yaxes(zerolinecolor=AXIS, row=1)
     names = [f"{safe(name)} <span style='color:{_style(place)[0]}'>■</span>" for place, name in enumerate(platforms)]
     figure.update_yaxes(

@@ -21,7 +21,7 @@ from workbench.data.tasks import Ledger, Split, Task, read_tasks
 from workbench.describe.dbsel import SELECTORS
 from workbench.describe.design import build_design
 from workbench.predictor.baselines import FLOORS
-from workbench.predictor.method import Estimate, Sources
+from workbench.predictor.method import Estimate, Probed, Sources
 from workbench.training.transfer import DEFAULT_SELECTOR, METHODS, choose_probes
 
 METRICS = ("spearman", "kendall", "rae", "mape", "mdape", "acc5", "acc10", "coverage90", "width90")
@@ -190,12 +190,12 @@ def run_task(
     probe_archs = [networks.archs[row] for row in chosen]
     for split, ledger in zip(splits, ledgers, strict=True):
         card = table.cards.get(split.target)
-        probe_ms = np.array(ledger.measure_all(probe_archs))
+        probed = Probed(chosen, np.array(ledger.measure_all(probe_archs)))
         with clock.measure("adapt_s"):
-            predict = adapt(probe_ms, card)
+            predict = adapt(probed, card)
         with clock.measure("predict_s"):
             estimate = predict()
-        beside = {name: floor(probe_ms, card)() for name, floor in floors.items()}
+        beside = {name: floor(probed, card)() for name, floor in floors.items()}
         truth = ledger.reveal()
         test = networks.rows(list(truth.index))
         common = {

@@ -8,13 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.config import WorkbenchError
-from workbench.describe.dbsel import INTERCEPT, NOISE, SELECTORS, select_probes
+from workbench.describe.dbsel import INTERCEPT, NOISE, SELECTORS, Candidates, select_probes
 
 FEATURES = np.random.default_rng(7).standard_normal((60, 5))
 
 
+def pool(features: np.ndarray) -> Candidates:
+    """Networks whose FLOPs are their first feature, on three source devices that weigh features differently."""
+    source = np.abs(features @ np.random.default_rng(1).standard_normal((features.shape[1], 3))) + 1
+    return Candidates(features, features[:, 0] - features[:, 0].min(), source)
+
+
 def select(name: str, count: int, features: np.ndarray = FEATURES, candidates=None, seed: int = 0) -> np.ndarray:
-    return select_probes(name, features, count, np.random.default_rng(seed), candidates)
+    return select_probes(name, pool(features), count, np.random.default_rng(seed), candidates)
 
 
 @pytest.mark.parametrize("name", SELECTORS)
@@ -106,3 +112,43 @@ def test_d_optimal_leaves_less_uncertainty_than_chance():
     optimal = posterior_variance(FEATURES, select("d_optimal", 6)).mean()
     chance = [posterior_variance(FEATURES, select("random", 6, seed=seed)).mean() for seed in range(20)]
     assert optimal < np.mean(chance)
+
+
+def test_a_optimal_always_lowers_the_mean_variance_most():
+    probes = select("a_optimal", 6)
+    for taken in range(len(probes)):
+        left = [
+            posterior_variance(FEATURES, np.append(probes[:taken], row)).mean() if row not in probes[:taken] else np.inf
+            for row in range(len(FEATURES))
+        ]
+        assert probes[taken] == np.argmin(left)
+
+
+@pytest.mark.parametrize("name", ["flops_stratified", "latency_quantile"])
+def test_strata_hold_one_probe_each(name):
+    known = pool(FEATURES)
+    key = known.flops if name == "flops_stratified" else known.source.mean(axis=1)
+    strata = [set(part) for part in np.array_split(np.argsort(key), 6)]
+    assert sorted(next(i for i, part in enumerate(strata) if row in part) for row in select(name, 6)) == list(range(6))
+
+
+@pytest.mark.parametrize("name", ["k_means", "k_medoids"])
+def test_clusters_get_one_probe_each(name):
+    draw = np.random.default_rng(3)
+    centres = 20 * draw.standard_normal((5, 5))
+    features = np.concatenate([centre + 0.1 * draw.standard_normal((20, 5)) for centre in centres])
+    assert sorted(row // 20 for row in select(name, 5, features)) == list(range(5))
+
+
+def test_disagreement_begins_where_sources_rank_most_differently():
+    source = np.tile(np.arange(1.0, 31.0)[:, None], (1, 3))
+    source[[4, 25], 0] = source[[25, 4], 0]
+    known = Candidates(np.zeros((30, 2)), np.ones(30), source)
+    assert set(select_probes("disagreement", known, 2, np.random.default_rng(0))) == {4, 25}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SELECTORS)
+def test_probes_from_the_whole_of_nasbench201(name):
+    known = pool(np.random.default_rng(0).standard_normal((15625, 50)))
+    assert len(set(select_probes(name, known, 20, np.random.default_rng(0)))) == 20

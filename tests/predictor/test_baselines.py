@@ -9,7 +9,7 @@ from tests.toy import SOURCES, TARGETS, rae, toy_networks, toy_sources
 from workbench.describe.design import Design, build_design
 from workbench.predictor.baselines import FLOORS
 from workbench.predictor.baselines.linear import WEIGHTS
-from workbench.predictor.method import Estimate, Sources
+from workbench.predictor.method import Estimate, Probed, Sources
 from workbench.spaces import SPACES
 from workbench.training.transfer import choose_probes
 
@@ -26,7 +26,8 @@ def known() -> tuple[Sources, Design, np.ndarray]:
 
 def predict(name: str, known: tuple[Sources, Design, np.ndarray], actual_ms: np.ndarray) -> Estimate:
     sources, design, probes = known
-    return FLOORS[name](sources, design, probes, np.random.default_rng(0))(actual_ms[probes], None)()
+    adapt = FLOORS[name](sources, design, probes, np.random.default_rng(0))
+    return adapt(Probed(probes, actual_ms[probes]), None)()
 
 
 def test_flops_is_exact_on_a_line_in_flops(known):

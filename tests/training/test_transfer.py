@@ -12,7 +12,7 @@ from workbench.describe.design import Design, build_design
 from workbench.devices.device import DeviceCard
 from workbench.predictor.adapt import HeadConfig
 from workbench.predictor.hodm import HODMConfig
-from workbench.predictor.method import Adapt, Estimate, Sources
+from workbench.predictor.method import Adapt, Estimate, Probed, Sources
 from workbench.training.fit import FitConfig, pretrain
 from workbench.training.transfer import METHODS, choose_probes, hodm, posterior_on, transfer
 
@@ -38,7 +38,7 @@ def learnt(name: str) -> Adapt:
 
 
 def estimate(name: str, device: str, card: DeviceCard | None = None) -> Estimate:
-    return learnt(name)(TARGETS[device].latency_ms(NETWORKS)[known()[2]], card)()
+    return learnt(name)(Probed(known()[2], TARGETS[device].latency_ms(NETWORKS)[known()[2]]), card)()
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -70,7 +70,7 @@ def test_learning_and_adapting_change_nothing_that_was_given(name):
     given = (sources.latency_ms, *design, probes, probe_ms, NETWORKS.counts)
     before = [array.copy() for array in given]
     method = HASTY if name == "hodm" else METHODS[name]
-    method(sources, design, probes, np.random.default_rng(0))(probe_ms, None)()
+    method(sources, design, probes, np.random.default_rng(0))(Probed(probes, probe_ms), None)()
     for array, kept in zip(given, before, strict=True):
         np.testing.assert_array_equal(array, kept)
 
@@ -79,7 +79,8 @@ def test_learning_and_adapting_change_nothing_that_was_given(name):
 def test_one_seed_twice_agrees_exactly(name):
     method = HASTY if name == "hodm" else METHODS[name]
     probe_ms = TARGETS["phone"].latency_ms(NETWORKS)[known()[2]]
-    first, second = (method(*known(), np.random.default_rng(4))(probe_ms, None)() for _ in range(2))
+    probed = Probed(known()[2], probe_ms)
+    first, second = (method(*known(), np.random.default_rng(4))(probed, None)() for _ in range(2))
     for one, other in zip(first, second, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -91,7 +92,7 @@ def test_one_or_two_probes_still_give_an_answer(name, count):
     method = HASTY if name == "hodm" else METHODS[name]
     actual = TARGETS["phone"].latency_ms(NETWORKS)
     few = probes[:count]
-    ms, low, high = method(sources, design, few, np.random.default_rng(0))(actual[few], None)()
+    ms, low, high = method(sources, design, few, np.random.default_rng(0))(Probed(few, actual[few]), None)()
     assert np.isfinite(high).all()
     assert (low > 0).all()
     assert 0.1 < np.median(ms / actual) < 10
@@ -121,7 +122,7 @@ def test_intervals_hold_what_they_promise_where_measurements_are_noisy():
     for device in TARGETS.values():
         for _ in range(4):
             actual = measure(device.latency_ms(NETWORKS))
-            _, low, high = adapt(actual[probes], None)()
+            _, low, high = adapt(Probed(probes, actual[probes]), None)()
             inside.append(((low <= actual) & (actual <= high))[others].mean())
     assert 0.8 < np.mean(inside) < 0.99
 
@@ -131,7 +132,7 @@ def test_an_outlier_among_the_probes_hardly_moves_hodm():
     actual = TARGETS["phone"].latency_ms(NETWORKS)
     probe_ms = actual[probes].copy()
     probe_ms[4] *= 4
-    disturbed, clean = learnt("hodm")(probe_ms, None)(), estimate("hodm", "phone")
+    disturbed, clean = learnt("hodm")(Probed(probes, probe_ms), None)(), estimate("hodm", "phone")
     assert rae(actual, disturbed.ms, probes) < rae(actual, clean.ms, probes) + 0.25
 
 
@@ -141,7 +142,8 @@ def test_transfer_is_what_the_method_does():
     probe_ms = TARGETS["phone"].latency_ms(NETWORKS)[probes]
     pretrained = pretrain(sources, design, probes, np.random.default_rng(0), config, model)
     narrow, wide = (transfer(pretrained, design, probe_ms, None, factor) for factor in (1.0, 2.0))
-    method = hodm(config, model)(sources, design, probes, np.random.default_rng(0))(probe_ms, None)()
+    adapt = hodm(config, model)(sources, design, probes, np.random.default_rng(0))
+    method = adapt(Probed(probes, probe_ms), None)()
     np.testing.assert_array_equal(narrow.estimate.ms, method.ms)
     np.testing.assert_array_equal(narrow.estimate.ms, wide.estimate.ms)
     middle = narrow.estimate.high_ms - narrow.estimate.ms

@@ -1,11 +1,11 @@
 """DBSel: which few networks to measure on a new device so that everything else can be predicted.
 
-A selector is a plain function of what the source side knows; no target latency is read.
+A selector is a plain function of what the source side knows (`Candidates`); no target latency can be read by one.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -14,25 +14,94 @@ from workbench.config import WorkbenchError, lookup
 #: Standard deviation of the intercept (everyone's scale is unknown) and of the measurement noise, relative latency.
 INTERCEPT, NOISE = 3.0, 0.1
 
+#: Networks that stand for the whole space where a selector compares all pairs.
+CROWD = 2000
+
+#: Rounds of k-means.
+ROUNDS = 20
+
+
+class Candidates(NamedTuple):
+    """`a` networks that may become probes, as the source side knows them.
+
+    Args:
+        features: `a x f` design (see `Design.weighted`), latency is nearly linear in it.
+        flops: `a` FLOPs.
+        source: `a x d` latency on each source device, relative to the device's mean.
+    """
+
+    features: np.ndarray
+    flops: np.ndarray
+    source: np.ndarray
+
+    def take(self, rows: np.ndarray) -> Candidates:
+        """Only these rows."""
+        return Candidates(*(part[rows] for part in self))
+
 
 class Selector(Protocol):
-    """Chooses probes: ``features`` `a x f` -> ``count`` distinct rows."""
+    """Chooses probes: ``count`` distinct rows of the candidates, the most important first where there is an order."""
 
-    def __call__(self, features: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray: ...
+    def __call__(self, pool: Candidates, count: int, generator: np.random.Generator) -> np.ndarray: ...
 
 
-def random(features: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
+def random(pool: Candidates, count: int, generator: np.random.Generator) -> np.ndarray:
     """``count`` rows, uniformly without replacement."""
-    return generator.choice(len(features), size=count, replace=False)
+    return generator.choice(len(pool.flops), size=count, replace=False)
 
 
-def d_optimal(features: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
+def flops_stratified(pool: Candidates, count: int, generator: np.random.Generator) -> np.ndarray:
+    """One random network from each of ``count`` equally large strata of FLOPs."""
+    strata = np.array_split(np.argsort(pool.flops, kind="stable"), count)
+    return np.array([generator.choice(stratum) for stratum in strata])
+
+
+def latency_quantile(pool: Candidates, count: int, generator: np.random.Generator) -> np.ndarray:
+    """The middle network of each of ``count`` equally large strata of the mean source latency."""
+    strata = np.array_split(np.argsort(pool.source.mean(axis=1), kind="stable"), count)
+    return np.array([stratum[len(stratum) // 2] for stratum in strata])
+
+
+def k_means(pool: Candidates, count: int, generator: np.random.Generator) -> np.ndarray:
+    """The networks nearest to the centres of ``count`` clusters of features (Lloyd's algorithm, k-means++ start)."""
+    from scipy.cluster.vq import kmeans2
+
+    features = pool.features + 1e-9 * generator.standard_normal(pool.features.shape)  # no two at the same place
+    centres, _ = kmeans2(features, count, iter=ROUNDS, minit="++", rng=generator, missing="warn")
+    chosen: list[int] = []
+    for centre in centres:
+        away = ((features - centre) ** 2).sum(axis=1)
+        away[chosen] = np.inf
+        chosen.append(int(away.argmin()))
+    return np.array(chosen)
+
+
+def k_medoids(pool: Candidates, count: int, generator: np.random.Generator) -> np.ndarray:
+    """Greedy facility location: always the network that brings the whole space nearest to a probe.
+
+    Within a factor 1 - 1/e of the best choice (Nemhauser et al. 1978). A random `CROWD` stands for the space.
+    """
+    crowd = pool.features
+    if len(crowd) > CROWD:
+        crowd = crowd[generator.choice(len(crowd), CROWD, replace=False)]
+    norms = (pool.features**2).sum(axis=1)
+    distance = np.sqrt(np.maximum(norms + (crowd**2).sum(axis=1)[:, None] - 2 * crowd @ pool.features.T, 0.0))
+    nearest, chosen = np.full(len(crowd), distance.max() + 1.0), []
+    for _ in range(count):
+        left = np.minimum(distance, nearest[:, None]).sum(axis=0)
+        left[chosen] = np.inf
+        chosen.append(int(left.argmin()))
+        nearest = np.minimum(nearest, distance[:, chosen[-1]])
+    return np.array(chosen)
+
+
+def d_optimal(pool: Candidates, count: int, generator: np.random.Generator) -> np.ndarray:
     """Greedy D-optimal design for a Bayesian linear model: always the row whose latency is least certain so far.
 
     The determinant of the posterior covariance shrinks most by the row of largest posterior variance (Fedorov 1972);
     deterministic, so ``generator`` is not used. Cost: `count` passes over `a x f`.
     """
-    rows = np.concatenate([np.full((len(features), 1), INTERCEPT), features], axis=1)
+    rows = _with_intercept(pool.features)
     variance = (rows**2).sum(axis=1)
     factors = np.zeros((0, len(rows)))
     chosen: list[int] = []
@@ -47,28 +116,75 @@ def d_optimal(features: np.ndarray, count: int, generator: np.random.Generator) 
     return np.array(chosen, dtype=np.int64)
 
 
-SELECTORS: dict[str, Selector] = {"random": random, "d_optimal": d_optimal}
+def a_optimal(pool: Candidates, count: int, generator: np.random.Generator) -> np.ndarray:
+    """Greedy A-optimal design: always the row that lowers the mean posterior variance over the space most.
+
+    In the same model as `d_optimal` (Chaloner & Verdinelli 1995); deterministic.
+    """
+    rows = _with_intercept(pool.features)
+    covariance = np.eye(rows.shape[1])
+    spread = rows.T @ rows / len(rows)
+    chosen: list[int] = []
+    for _ in range(count):
+        reach = rows @ covariance  # a x f
+        gain = ((reach @ spread) * reach).sum(axis=1) / ((reach * rows).sum(axis=1) + NOISE**2)
+        gain[chosen] = -1.0
+        pick = int(gain.argmax())
+        chosen.append(pick)
+        covariance = covariance - np.outer(reach[pick], reach[pick]) / (reach[pick] @ rows[pick] + NOISE**2)
+    return np.array(chosen, dtype=np.int64)
+
+
+def disagreement(pool: Candidates, count: int, generator: np.random.Generator) -> np.ndarray:
+    """Networks that the source devices rank most differently, each time in a way not yet among the probes.
+
+    The first has the largest variance of its ranks over source devices; every further one has the largest product of
+    that spread and its distance to the probes in rank space.
+    """
+    ranks = pool.source.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable") / len(pool.source)
+    spread = ranks.std(axis=1) + 1e-6
+    distance, chosen = np.ones(len(ranks)), []
+    for _ in range(count):
+        score = spread * distance
+        score[chosen] = -1.0
+        chosen.append(int(score.argmax()))
+        distance = np.minimum(distance, np.sqrt(((ranks - ranks[chosen[-1]]) ** 2).mean(axis=1)))
+    return np.array(chosen)
+
+
+def _with_intercept(features: np.ndarray) -> np.ndarray:
+    return np.concatenate([np.full((len(features), 1), INTERCEPT), features], axis=1)
+
+
+SELECTORS: dict[str, Selector] = {
+    "random": random,
+    "flops_stratified": flops_stratified,
+    "latency_quantile": latency_quantile,
+    "k_means": k_means,
+    "k_medoids": k_medoids,
+    "d_optimal": d_optimal,
+    "a_optimal": a_optimal,
+    "disagreement": disagreement,
+}
 
 
 def select_probes(
-    name: str, features: np.ndarray, count: int, generator: np.random.Generator, candidates: np.ndarray | None = None
+    name: str, pool: Candidates, count: int, generator: np.random.Generator, rows: np.ndarray | None = None
 ) -> np.ndarray:
-    """``count`` distinct rows of ``features``, chosen by the selector called ``name``.
+    """``count`` distinct rows of ``pool``, chosen by the selector called ``name``.
 
     Args:
         name: key of `SELECTORS`.
-        features: `a x f` design of all networks.
+        pool: `a` networks.
         count: number of probes.
         generator: randomness.
-        candidates: rows that may be chosen; all if None.
+        rows: of the networks that may be chosen; all if None.
 
     Raises:
         WorkbenchError: unknown selector, no probes wanted, or more probes than candidates.
     """
     selector = lookup("selector", SELECTORS, name)
-    candidates = np.arange(len(features)) if candidates is None else np.asarray(candidates)
-    if not 1 <= count <= len(candidates):
-        raise WorkbenchError(
-            f"Cannot select {count} probes from {len(candidates)} architectures; ask for 1 to {len(candidates)}."
-        )
-    return candidates[selector(features[candidates], count, generator)]
+    rows = np.arange(len(pool.flops)) if rows is None else np.asarray(rows)
+    if not 1 <= count <= len(rows):
+        raise WorkbenchError(f"Cannot select {count} probes from {len(rows)} architectures; ask for 1 to {len(rows)}.")
+    return rows[selector(pool.take(rows), count, generator)]

@@ -16,6 +16,7 @@ import numpy as np
 
 from workbench.config import WorkbenchError
 from workbench.data.networks import Networks
+from workbench.describe.dbsel import Candidates
 
 PENALTIES = (1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0)
 
@@ -28,12 +29,14 @@ class Design(NamedTuple):
         principal: `a x r` principal components of ``source``, scaled to the first one's spread.
         physics: `a x p` standardised physical sums.
         census: `a x k` standardised operator counts.
+        flops: `a` FLOPs.
     """
 
     source: np.ndarray
     principal: np.ndarray
     physics: np.ndarray
     census: np.ndarray
+    flops: np.ndarray
 
     @property
     def blocks(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -43,6 +46,10 @@ class Design(NamedTuple):
     def weighted(self, weights: tuple[float, float, float]) -> np.ndarray:
         """`a x (r + p + k)` blocks side by side, each times its weight."""
         return np.concatenate([weight * block for weight, block in zip(weights, self.blocks, strict=True)], axis=1)
+
+    def candidates(self, weights: tuple[float, float, float]) -> Candidates:
+        """The networks as probe selectors see them."""
+        return Candidates(self.weighted(weights), self.flops, self.source)
 
     def without(self, devices: Sequence[int]) -> Design:
         """The design as if these source devices (columns of ``source``) had not been there."""
@@ -71,7 +78,8 @@ def build_design(networks: Networks, rows: np.ndarray, latency_ms: np.ndarray) -
         members = np.nonzero(group.ravel() == index)[0]
         relative = latency_ms[np.ix_(pattern, members)]
         source[:, members] = ridge(features[rows[pattern]], relative / relative.mean(axis=0), features)
-    return Design(source, principal_components(source), standardise(networks.physics), standardise(networks.census))
+    physics, census = standardise(networks.physics), standardise(networks.census)
+    return Design(source, principal_components(source), physics, census, networks.flops)
 
 
 def standardise(table: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from workbench.insight.explain import Explanation, explain
 from workbench.insight.labels import NASBENCH201_KEY, short_arch
 from workbench.insight.report import Section, card_html, key_figures, write_report
 from workbench.predictor.baselines import FLOORS
-from workbench.predictor.method import Estimate, Sources
+from workbench.predictor.method import Estimate, Probed, Sources
 from workbench.training import checkpoint
 from workbench.training.fit import Pretrained
 from workbench.training.transfer import Transferred
@@ -76,7 +76,7 @@ class QuickStart:
         estimates = {"hodm": self.transferred.estimate}
         for name, pretrain in FLOORS.items():
             adapt = pretrain(self.sources, self.design, self.pretrained.probes, np.random.default_rng(0))
-            estimates[name] = adapt(self.probe_ms, self.card)()
+            estimates[name] = adapt(Probed(self.pretrained.probes, self.probe_ms), self.card)()
         rows = {
             name: score(self.check_ms, Estimate(*(part[self.checks] for part in estimate)))
             for name, estimate in estimates.items()

@@ -33,7 +33,7 @@ def interval_factor(
         held_out = design.without(siblings if len(siblings) < len(sources.devices) else [device])
         rows = sources.rows[measured]
         latency_ms = sources.latency_ms[measured, device]
-        picks = d_optimal(held_out.weighted(SELECTION_WEIGHTS)[rows], count, generator)
+        picks = d_optimal(held_out.candidates(SELECTION_WEIGHTS).take(rows), count, generator)
         posterior = adapt([block[rows] for block in held_out.blocks], picks, latency_ms[picks], config=config)
         others = np.setdiff1d(np.arange(len(rows)), picks)
         mean, deviation = posterior.predict(others)

@@ -1,7 +1,7 @@
 """What every prediction method is given and gives back, so that one evaluation compares them all.
 
-A method is a function: `Pretrain` learns from source devices and returns an `Adapt`, which turns a target device's
-probe latencies into a `Predict`, which gives an `Estimate` for every network. Nothing is kept between targets.
+A method is a function: `Pretrain` learns from source devices and returns an `Adapt`, which turns what was measured on
+a target device into a `Predict`, which gives an `Estimate` for every network. Nothing is kept between targets.
 """
 
 from __future__ import annotations
@@ -65,9 +65,37 @@ class Estimate(NamedTuple):
     high_ms: np.ndarray
 
 
+class Probed(NamedTuple):
+    """What was measured on the target device: `p` rows of the networks, and their milliseconds."""
+
+    rows: np.ndarray
+    ms: np.ndarray
+
+    @property
+    def mean_ms(self) -> float:
+        """Mean latency of the probes: the scale of everything that is relative to the device."""
+        return float(self.ms.mean())
+
+
 Predict = Callable[[], Estimate]
-Adapt = Callable[[np.ndarray, DeviceCard | None], Predict]
+#: What was measured on the target, and its card if there is one.
+Adapt = Callable[[Probed, DeviceCard | None], Predict]
+#: The array is the pool of rows that the target's probes will come from.
 Pretrain = Callable[[Sources, Design, np.ndarray, np.random.Generator], Adapt]
+
+
+def some_probes(method: str, probed: Probed, least: int = 1) -> Probed:
+    """``probed``, if there are at least ``least`` of them and all are finite numbers above zero."""
+    if len(probed.ms) < least:
+        raise WorkbenchError(
+            f"Method '{method}' expects at least {least} probe{'s' if least > 1 else ''} on the target, got "
+            f"{len(probed.ms)}; measure more, or choose a method that needs none."
+        )
+    if not (np.isfinite(probed.ms) & (probed.ms > 0)).all():
+        raise WorkbenchError(
+            f"Method '{method}' expects positive probe latencies in ms, got {probed.ms.tolist()}; measure them again."
+        )
+    return probed
 
 
 def gaussian_estimate(mean_ms: np.ndarray, sd_ms: np.ndarray | float, scale_ms: float) -> Estimate:

@@ -14,7 +14,7 @@ from workbench.data.networks import Networks, encode
 from workbench.data.sources import load_table
 from workbench.describe.design import build_design
 from workbench.devices.device import DeviceCard
-from workbench.predictor.method import Estimate, Sources
+from workbench.predictor.method import Estimate, Probed, Sources
 from workbench.spaces import get_space
 from workbench.training.transfer import METHODS, choose_probes
 
@@ -80,7 +80,7 @@ def predict_device(
     design = build_design(networks, sources.rows, sources.latency_ms)
     candidates = networks.rows(list(measured.index))
     probes = choose_probes(design, min(PROBES, len(candidates) - 1), generator, None, candidates)
-    probe_ms = measured[[networks.archs[row] for row in probes]].to_numpy()
+    probed = Probed(probes, measured[[networks.archs[row] for row in probes]].to_numpy())
     card = table.cards.get(device)
-    estimate = METHODS[method](sources, design, probes, generator)(probe_ms, card)()
+    estimate = METHODS[method](sources, design, probes, generator)(probed, card)()
     return DevicePrediction(networks, estimate, measured, probes, card)

@@ -14,7 +14,16 @@ from workbench.predictor.adapt import adapt as fit_head
 from workbench.predictor.baselines import FLOORS
 from workbench.predictor.calibrate import SELECTION_WEIGHTS, interval_factor
 from workbench.predictor.hodm import HODMConfig
-from workbench.predictor.method import Adapt, Estimate, Predict, Pretrain, Sources, gaussian_estimate
+from workbench.predictor.method import (
+    Adapt,
+    Estimate,
+    Predict,
+    Pretrain,
+    Probed,
+    Sources,
+    gaussian_estimate,
+    some_probes,
+)
 from workbench.training.fit import FitConfig, Pretrained, pretrain
 
 DEFAULT_SELECTOR = "d_optimal"
@@ -43,8 +52,8 @@ def choose_probes(
     candidates: np.ndarray | None = None,
 ) -> np.ndarray:
     """``count`` probe rows; see `select_probes`."""
-    features = design.weighted(SELECTION_WEIGHTS)
-    return select_probes(selector or DEFAULT_SELECTOR, features, count, generator, candidates)
+    pool = design.candidates(SELECTION_WEIGHTS)
+    return select_probes(selector or DEFAULT_SELECTOR, pool, count, generator, candidates)
 
 
 def posterior_on(
@@ -88,8 +97,8 @@ def hodm(
         pretrained = pretrain(sources, design, probes, generator, fit_config, model_config)
         factor = interval_factor(sources, design, len(probes), generator, head_config)
 
-        def adapt(probe_ms: np.ndarray, card: DeviceCard | None) -> Predict:
-            posterior = posterior_on(pretrained, design, probe_ms, card, head_config)
+        def adapt(probed: Probed, card: DeviceCard | None) -> Predict:
+            posterior = posterior_on(pretrained, design, some_probes("hodm", probed).ms, card, head_config)
             return lambda: _estimate(posterior, factor)
 
         return adapt

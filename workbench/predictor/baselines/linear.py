@@ -12,7 +12,7 @@ from workbench.describe.design import Design
 from workbench.devices.device import DeviceCard
 from workbench.predictor.adapt import HeadConfig
 from workbench.predictor.adapt import adapt as fit_head
-from workbench.predictor.method import Adapt, Estimate, Predict, Sources, gaussian_estimate
+from workbench.predictor.method import Adapt, Estimate, Predict, Probed, Sources, gaussian_estimate, some_probes
 
 #: Scales of principal components, physical sums and operator counts, spread and noise (see `HeadConfig`).
 WEIGHTS = {
@@ -34,11 +34,11 @@ def pretrain(sources: Sources, design: Design, probes: np.ndarray, generator: np
         (principal,), (physics,), (census,), (spread,), (noise,), outlier=WILD, noise_power=0.0, pairs=0
     )  # one model: Bayesian ridge that discounts a wild probe
 
-    def adapt(probe_ms: np.ndarray, card: DeviceCard | None) -> Predict:
-        posterior = fit_head(design.blocks, probes, probe_ms, config=config)
+    def adapt(probed: Probed, card: DeviceCard | None) -> Predict:
+        posterior = fit_head(design.blocks, *some_probes("linear", probed), config=config)
 
         def predict() -> Estimate:
-            return gaussian_estimate(*posterior.predict(), probe_ms.mean())
+            return gaussian_estimate(*posterior.predict(), probed.mean_ms)
 
         return predict
 

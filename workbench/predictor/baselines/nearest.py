@@ -6,21 +6,22 @@ import numpy as np
 
 from workbench.describe.design import Design
 from workbench.devices.device import DeviceCard
-from workbench.predictor.method import Adapt, Estimate, Predict, Sources, gaussian_estimate
+from workbench.predictor.method import Adapt, Estimate, Predict, Probed, Sources, gaussian_estimate, some_probes
 
 
 def pretrain(sources: Sources, design: Design, probes: np.ndarray, generator: np.random.Generator) -> Adapt:
     """Uses the design's ridge description of every source device as its latencies."""
 
-    def adapt(probe_ms: np.ndarray, card: DeviceCard | None) -> Predict:
-        candidates = design.source[probes]  # p x d
+    def adapt(probed: Probed, card: DeviceCard | None) -> Predict:
+        rows, probe_ms = some_probes("nearest", probed)
+        candidates = design.source[rows]  # p x d
         factors = (candidates * probe_ms[:, None]).sum(axis=0) / (candidates**2).sum(axis=0)
         misses = ((factors * candidates - probe_ms[:, None]) ** 2).sum(axis=0)
         best = int(misses.argmin())
-        deviation = np.sqrt(misses[best] / max(len(probes) - 1, 1))
+        deviation = np.sqrt(misses[best] / max(len(rows) - 1, 1))
 
         def predict() -> Estimate:
-            return gaussian_estimate(factors[best] * design.source[:, best], deviation, probe_ms.mean())
+            return gaussian_estimate(factors[best] * design.source[:, best], deviation, probed.mean_ms)
 
         return predict
 

@@ -15,7 +15,7 @@ from workbench.config import WorkbenchError, lookup
 INTERCEPT, NOISE = 3.0, 0.1
 
 #: Networks that stand for the whole space where a selector compares all pairs.
-CROWD = 2000
+CROWD = 1000
 
 #: Rounds of k-means.
 ROUNDS = 20

@@ -19,7 +19,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 #: Each part may import itself and what stands before it.
 ORDER = [
     "config", "graphs", "spaces", "devices", "profiling", "data", "describe", "predictor", "training",
-    "evaluation", "esm", "insight", "tracking", "notebooks", "sweep", "cli",
+    "evaluation", "esm", "insight", "tracking", "servers", "notebooks", "sweep", "cli",
 ]  # fmt: skip
 SOLE_IMPORTERS = {
     "mlflow": "tracking.py",

@@ -185,7 +185,7 @@ def test_quickstart_outside_a_checkout_says_what_is_missing(capsys, tmp_path, mo
 def test_interruption_is_130(tmp_path):
     program = (
         "import sys, time; from workbench import cli\n"
-        "import workbench.tracking as t\n"
+        "import workbench.servers as t\n"
         "t.serve_ui = lambda port: (print('ready', flush=True), time.sleep(60))\n"
         "cli.main(['ui'])"
     )

@@ -19,9 +19,15 @@ import pytest
 import torch
 
 from workbench.data.networks import Networks, encode
+from workbench.describe.design import build_design
+from workbench.devices.device import DeviceCard
 from workbench.graphs.features import PHYSICS, op_physics
+from workbench.predictor.hodm import HODMConfig
 from workbench.predictor.method import Sources
 from workbench.spaces import get_space
+from workbench.training.adapted import AdaptedPredictor
+from workbench.training.fit import FitConfig, pretrain
+from workbench.training.transfer import choose_probes
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,24 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@cache
+def toy_predictor() -> AdaptedPredictor:
+    """A hasty HODM that learnt 200 networks on `SOURCES`, adapted to `TARGETS`; the first of them has a card."""
+    networks = toy_networks()
+    sources = toy_sources(networks, np.arange(0, 200, 2))
+    design = build_design(networks, sources.rows, sources.latency_ms)
+    generator = np.random.default_rng(0)
+    probes = choose_probes(design, 8, generator, None)
+    config, size = FitConfig(steps=6, devices=6), HODMConfig(width=12, heads=2)
+    with one_thread():
+        pretrained = pretrain(sources, design, probes, generator, config, size)
+        predictor = AdaptedPredictor.of(pretrained, networks, design)
+        for name, device in TARGETS.items():
+            card = DeviceCard("a phone", family="mobile-cpu", memory_bandwidth_gbps=4) if name == "phone" else None
+            predictor = predictor.add(name, device.latency_ms(networks)[probes], card, 1.5)
+    return predictor
 
 
 def rae(actual_ms: np.ndarray, predicted_ms: np.ndarray, left_out: Sequence[int] | np.ndarray = ()) -> float:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.config import WorkbenchError, suggest
-from workbench.tracking import Server, check_port
+from workbench.servers import Server, check_port
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

@@ -9,15 +9,14 @@ from __future__ import annotations
 import numbers
 import os
 import re
-import socket
-import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from workbench import __version__
 from workbench.config import WorkbenchError
 
 if TYPE_CHECKING:
@@ -25,10 +24,20 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from plotly.graph_objects import Figure
 
+    Load = Callable[[Path], Callable[[pd.DataFrame], pd.DataFrame]]
+
 UI_PORT = 5000
 PARAMS_PER_BATCH = 100  # MLflow's own limits
 METRICS_PER_BATCH = 1000
 PARAM_LENGTH = 6000
+# What stands beside a model instead of a pickle.
+MODEL_CODE = '''"""What MLflow runs to load this model, whose weights are the safetensors and JSON files beside it."""
+
+from {module} import {function}
+from workbench.tracking import offer
+
+offer({function})
+'''
 # With these the UI shows training runs, not its pages for chat models.
 EXPERIMENT_KIND = "custom_model_development"
 UI_VIEW = "?workflowType=machine_learning"
@@ -56,7 +65,7 @@ def tracking_uri(home: Path | None = None) -> str:
             f"MLFLOW_TRACKING_URI is '{chosen}', a plain folder, which MLflow no longer supports; "
             "unset it, or give a database such as sqlite:///mlflow.db or a server's http address."
         )
-    database = _database(chosen)
+    database = database_of(chosen)
     return f"sqlite:///{database}" if database else chosen
 
 
@@ -65,7 +74,7 @@ def prepare(uri: str) -> None:
 
     It grows under another name and is renamed when complete, so a file of its own name is always usable.
     """
-    database = _database(uri)
+    database = database_of(uri)
     if database is None or database.exists():
         return
     from filelock import FileLock
@@ -156,15 +165,29 @@ class Run:
             raise WorkbenchError(f"There is no file {path} to log; write it before logging it.")
         self._client.log_artifact(self.run_id, str(path), folder)
 
-    def log_model(self, folder: Path, name: str = "model") -> None:
-        """Copy a saved model, a folder with ``*.safetensors`` and ``*.json``, to the artifact ``name``."""
-        folder = Path(folder)
+    def log_model(self, folder: Path, load: Load, example: pd.DataFrame) -> str:
+        """Keep a saved model such that MLflow can run it, without a pickle of anything.
+
+        Args:
+            folder: the saved model: ``*.safetensors`` and ``*.json``.
+            load: a function of a module that makes of such a folder a function from table to table.
+            example: a table that the loaded model takes; with what it gives, the model's signature.
+
+        Returns:
+            Its address for ``mlflow.pyfunc.load_model``.
+        """
+        from mlflow.entities import LoggedModelOutput
+
         for pattern in ("*.safetensors", "*.json"):
-            if not any(folder.glob(pattern)):
-                raise WorkbenchError(
-                    f"A model folder holds a {pattern} file, {folder} has none; save the model there first."
-                )
-        self._client.log_artifacts(self.run_id, str(folder), name)
+            if not any(Path(folder).glob(pattern)):
+                raise WorkbenchError(f"A saved model has a {pattern}, {folder} has none; save the model there first.")
+        with tempfile.TemporaryDirectory() as place:
+            packed = _pack(Path(folder), load, example, Path(place))
+            model = self._client.create_logged_model(self.experiment_id, "model", self.run_id)
+            self._client.log_model_artifacts(model.model_id, str(packed))
+        self._client.log_outputs(self.run_id, [LoggedModelOutput(model.model_id, step=0)])
+        self._client.finalize_logged_model(model.model_id, "READY")
+        return f"models:/{model.model_id}"
 
     def _log_metrics(self, rows: list[tuple[str, Any, int]]) -> None:
         from mlflow.entities import Metric
@@ -216,49 +239,41 @@ def run(
     client.set_terminated(tracked.run_id, status="FINISHED")
 
 
-class Server(NamedTuple):
-    """How to start a local server: the command, its whole environment, and the address it answers at."""
+def offer(load: Load) -> None:
+    """Give MLflow the model that it is about to save or to load; called by `MODEL_CODE` and by nothing else."""
+    import pandas as pd
+    from mlflow.models import set_model
+    from mlflow.pyfunc import PythonModel
 
-    argv: list[str]
-    env: dict[str, str]
-    url: str
+    class Model(PythonModel):
+        def load_context(self, context: Any) -> None:
+            self._predict = load(Path(context.artifacts["weights"]))
 
+        def predict(self, context: Any, model_input: pd.DataFrame) -> pd.DataFrame:
+            return self._predict(model_input)
 
-def serve_ui(port: int = UI_PORT, home: Path | None = None) -> Server:
-    """The command for MLflow's UI on 127.0.0.1; one worker and no job runner: it answers in 12 s, not 78 s.
+        # MLflow wants the types themselves, not their names.
+        predict.__annotations__.update(dict.fromkeys(("model_input", "return"), pd.DataFrame))
 
-    Makes the database if there is none. Raises a `WorkbenchError` when ``port`` is taken.
-    """
-    check_port(port)
-    uri = tracking_uri(home)
-    argv = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "ui",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--workers",
-        "1",
-    ]
-    argv += ["--backend-store-uri", uri]
-    prepare(uri)
-    if database := _database(uri):
-        argv += ["--default-artifact-root", (database.parent / "artifacts").as_uri()]
-    env = dict(os.environ, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false", MLFLOW_DISABLE_TELEMETRY="true")
-    return Server(argv, env, f"http://127.0.0.1:{port}")
+    set_model(Model())
 
 
-def check_port(port: int) -> None:
-    """Raise a `WorkbenchError` if nothing can listen on ``port`` of 127.0.0.1."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except (OSError, OverflowError) as error:
-            raise WorkbenchError(f"Cannot listen on port {port} ({error}); choose another one with --port.") from error
+def _pack(folder: Path, load: Load, example: pd.DataFrame, place: Path) -> Path:
+    """The model in ``folder`` in MLflow's format, somewhere in ``place``."""
+    from mlflow.models import infer_signature
+    from mlflow.pyfunc import save_model
+
+    code, packed = place / "load_model.py", place / "packed"
+    code.write_text(MODEL_CODE.format(module=load.__module__, function=load.__name__))
+    save_model(
+        packed,
+        python_model=code,
+        artifacts={"weights": str(folder)},
+        signature=infer_signature(example, load(folder)(example)),
+        input_example=example,
+        pip_requirements=[f"workbench-latency=={__version__}"],  # MLflow would try out what is imported: half a minute
+    )
+    return packed
 
 
 def _client(uri: str) -> MlflowClient:
@@ -289,7 +304,7 @@ def _experiment(client: MlflowClient, uri: str, name: str) -> str:
 
     found = client.get_experiment_by_name(name)
     if found is None:
-        database = _database(uri)
+        database = database_of(uri)
         location = (database.parent / "artifacts" / _slug(name)).as_uri() if database else None
         try:
             return client.create_experiment(name, location, {"mlflow.experimentKind": EXPERIMENT_KIND})
@@ -312,7 +327,7 @@ def _tags(tags: Mapping[str, str]) -> dict[str, str]:
     return resolve_tags({name: str(value) for name, value in tags.items()})
 
 
-def _database(uri: str) -> Path | None:
+def database_of(uri: str) -> Path | None:
     """The file behind a ``sqlite:///`` address, absolute; None for any other address."""
     return Path(uri.removeprefix("sqlite:///")).resolve() if uri.startswith("sqlite:///") else None
 

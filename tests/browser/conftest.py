@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from workbench.notebooks import lab
-from workbench.tracking import Server
+from workbench.servers import Server
 
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",

@@ -78,6 +78,27 @@ def test_a_device_is_profiled_and_its_campaign_can_be_watched(
     assert (tmp_path / "report" / "nasbench201_report.html").is_file()
 
 
+def test_a_training_is_watched_and_its_model_kept(open_notebook, artifacts, tmp_path, mlflow_home, monkeypatch):
+    monkeypatch.setenv("WORKBENCH_HOME", str(mlflow_home))
+    notebook = open_notebook(tiny("30_train_hodm.ipynb", tmp_path))
+    notebook.start()
+    notebook.page.wait_for_function(f"() => ({TITLES})().includes('Training')", timeout=1000 * LIMIT_S)
+    notebook.finish(limit_s=LIMIT_S)
+    assert notebook.wait_for_figures(5) == 5
+    notebook.screenshot(artifacts / "train_hodm.png")
+    assert notebook.tab.outside == set()
+    assert (tmp_path / "report" / "model" / "model.safetensors").is_file()
+
+
+def test_a_transfer_is_followed_over_the_number_of_probes(open_notebook, artifacts, tmp_path, mlflow_home, monkeypatch):
+    monkeypatch.setenv("WORKBENCH_HOME", str(mlflow_home))
+    notebook = open_notebook(tiny("40_transfer.ipynb", tmp_path))
+    notebook.run_all(limit_s=LIMIT_S)
+    assert notebook.wait_for_figures(4) == 4
+    notebook.screenshot(artifacts / "transfer.png")
+    assert notebook.tab.outside == set()
+
+
 def tiny(name: str, tmp_path: Path) -> Path:
     """A copy of a notebook with the parameters that make it a tiny run, in a folder of its own."""
     document = nbformat.read(NOTEBOOKS / name, as_version=4)

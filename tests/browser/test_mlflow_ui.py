@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from workbench import tracking
+from workbench.servers import serve_ui
 
 pytestmark = [pytest.mark.browser]
 NO_CHAT_PANEL = "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')"
@@ -17,7 +18,7 @@ def test_a_finished_run_is_shown_with_its_metrics(tab, serve, port, artifacts, m
         tracked.log_metrics({"spearman": 0.9625})
         tracked.log_history(pd.DataFrame({"loss": [3.0, 2.0, 1.5]}))
         tracked.log_table(pd.DataFrame({"arch": ["a"], "latency_ms": [1.5]}), "predictions")
-    server = tracking.serve_ui(port, mlflow_home)
+    server = serve_ui(port, mlflow_home)
     tab.page.add_init_script(NO_CHAT_PANEL)
     tab.page.set_viewport_size({"width": 1280, "height": 1000})
     with serve(server, artifacts / "mlflow.log", "/health") as url:

@@ -10,7 +10,7 @@ import pytest
 from tests.toy import SOURCES, toy_frame, toy_networks
 from workbench.config import WorkbenchError
 from workbench.data.table import LatencyTable
-from workbench.data.tasks import Ledger, Split, read_tasks
+from workbench.data.tasks import Ledger, Split, Task, read_tasks, write_tasks
 from workbench.devices.device import DeviceCard
 
 NETWORKS = toy_networks(6)
@@ -46,6 +46,16 @@ def test_source_samples_may_be_left_out(tmp_path):
     assert read_tasks(path)[0].source_samples == 900
 
 
+def test_written_tasks_are_read_back(tmp_path):
+    tasks = [
+        Task("A", "fbnet", ("a", "b"), ("c",), 50),
+        Task("B", "fbnet", ("a",), ("c", "d"), 900, ("nasbench201", "ofa_mobilenetv3")),
+    ]
+    path = write_tasks(tmp_path / "deep" / "tasks.json", tasks)
+    assert read_tasks(path) == tasks
+    assert "source_spaces" not in json.loads(path.read_text())["A"]
+
+
 def test_published_tasks(shared_data):
     tasks = {task.name: task for task in read_tasks(shared_data / "bench" / "tasks.json")}
     assert {"ND", "FD", "F1", "F2", "F3", "F4", "FA"} <= set(tasks)
@@ -58,7 +68,7 @@ def test_published_tasks(shared_data):
         ("{", "expects JSON, got"),
         ("[]", "expects a mapping from task name to task, got list"),
         ("{}", "expects a mapping from task name to task"),
-        ({"A": 5}, "Task 'A' expects the fields space, source, target, source_samples, got 5"),
+        ({"A": 5}, "Task 'A' expects the fields space, source, target, source_samples, source_spaces, got 5"),
         ({"A": {**TASK, "sources": []}}, "Unknown field of task 'A' 'sources'; did you mean 'source'"),
         ({"A": {**TASK, "source": []}}, "Task 'A': source expects a non-empty list, got \\[\\]"),
         ({"A": {**TASK, "target": "edge"}}, "Task 'A': target expects a non-empty list, got 'edge'"),
@@ -68,6 +78,8 @@ def test_published_tasks(shared_data):
         ({"A": {**TASK, "source_samples": "many"}}, "Task 'A': source_samples expects a non-empty int, got 'many'"),
         ({"A": {**TASK, "source_samples": 1}}, "source_samples expects at least 2, got 1"),
         ({"A": {**TASK, "source_samples": -900}}, "source_samples expects at least 2, got -900"),
+        ({"A": {**TASK, "source_spaces": []}}, "source_spaces expects a non-empty list, got \\[\\]"),
+        ({"A": {**TASK, "source_spaces": ["nasbench201"]}}, "source_spaces expects other spaces than nasbench201"),
     ],
 )
 def test_bad_task_files_are_one_sentence(tmp_path, content, message):

@@ -189,6 +189,15 @@ def inputs(
             "mdape": [0.05] * 3,
         }
     )
+    courses = pd.DataFrame(
+        {
+            "method": ["hodm"] * 4 + ["linear"] * 3,
+            "probes": [3, 3, 10, 20, 3, 10, 20],
+            "spearman": [0.8, 0.84, 0.92, 0.95, 0.7, 0.9, 0.94],
+            "rae": [0.5, 0.46, 0.3, 0.2, 0.9, 0.4, 0.25],
+            "coverage90": [0.8, 0.84, 0.91, 0.9, 0.7, 0.95, 0.99],
+        }
+    )
     under_roofs = pd.DataFrame(
         {
             "network": ["small", "small", "large"],
@@ -219,7 +228,9 @@ def inputs(
         },
         "bandwidth_sweep": {"frame": sweep, "caches": {"l1": 48, "l3": 1e6}},
         "device_map": {"frame": mapped, "x_title": "Convolutions dearer →", "y_title": "Pooling dearer →"},
+        "error_by_quantile": {"frame": networks},
         "floors": {"frame": methods},
+        "learning_curve": {"frame": courses},
         "network_roofline": {"operators": under_roofs, "networks": measured, **roofs},
         "operator_costs": {"frame": operators, "measured_ms": 4.0},
         "pareto": {"frame": networks, "objective": "accuracy_percent"},

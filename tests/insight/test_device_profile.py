@@ -135,5 +135,6 @@ def test_a_live_bar_follows_repetitions_and_draws_while_rows_come_in(campaign, m
         assert (live._bar.n, live._bar.total) == (4, 6)
     assert live._bar.n == 6
     assert len(shown) == 2  # once soon, once at the end
-    assert all("application/vnd.plotly.v1+json" in content for content in shown)
+    kinds = ["application/vnd.jupyter.widget-view+json", "application/vnd.plotly.v1+json"]
+    assert [kind in content for kind, content in zip(kinds, shown, strict=True)] == [True, True]
     assert len(read_raw(campaign.summary.files.raw)) == len(campaign.summary.raw)

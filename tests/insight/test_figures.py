@@ -64,7 +64,9 @@ def test_a_figure_can_be_drawn_twice_and_leaves_its_table_as_it_was(inputs: Inpu
 REQUIRED = {
     "bandwidth_sweep": ["working_set_kib", "bandwidth_gbps"],
     "device_map": ["device", "role", "family", "hardware", "x", "y"],
+    "error_by_quantile": ["measured_ms", "predicted_ms", "low_ms", "high_ms"],
     "floors": ["method", "spearman", "rae", "mdape"],
+    "learning_curve": ["method", "probes", "spearman", "rae", "coverage90"],
     "operator_costs": ["name", "predicted_ms"],
     "pareto": ["arch", "predicted_ms", "accuracy_percent"],
     "predicted_against_measured": ["arch", "role", "measured_ms", "predicted_ms", "low_ms", "high_ms"],

@@ -182,6 +182,37 @@ def test_floors_average_seeds_and_put_the_focus_first(inputs: Inputs) -> None:
         function(**arguments, focus="ours")
 
 
+def test_learning_curve_shows_the_spread_of_the_focus_only(inputs: Inputs) -> None:
+    function, arguments = inputs["learning_curve"]
+    figure = function(**arguments)
+    names = [trace.name for trace in figure.data if trace.showlegend]
+    assert names == ["linear", "<b>hodm</b>"]  # the focus lies on top
+    (curve,) = [trace for trace in figure.data if trace.name == "<b>hodm</b>" and trace.yaxis == "y2"]
+    assert list(curve.x) == [3, 10, 20]
+    assert list(curve.y) == pytest.approx([0.48, 0.3, 0.2])
+    bands = [trace for trace in figure.data if trace.fill == "toself"]
+    assert list(bands[1].y) == pytest.approx([0.46, 0.3, 0.2, 0.2, 0.3, 0.5])
+    assert "With 20 measurements hodm errs by 0.20" in figure.layout.title.subtitle.text
+    assert "linear, by 0.25" in figure.layout.title.subtitle.text
+    with pytest.raises(WorkbenchError, match="'ours'"):
+        function(**arguments, focus="ours")
+    alone = function(arguments["frame"].query("method == 'hodm'"))
+    assert "floor" not in alone.layout.title.subtitle.text
+
+
+def test_error_by_quantile_tells_bias_and_lost_coverage(networks: pd.DataFrame) -> None:
+    frame = networks.sort_values("measured_ms", ignore_index=True)
+    frame["predicted_ms"] = frame["measured_ms"].where(frame.index >= 8, 1.5 * frame["measured_ms"])
+    frame = frame.assign(low_ms=0.99 * frame["predicted_ms"], high_ms=1.01 * frame["predicted_ms"])
+    figure = figures.error_by_quantile(frame, parts=5)
+    medians, coverage = _trace(figure, "median"), figure.data[-1]
+    assert list(medians.y) == pytest.approx([50, 0, 0, 0, 0])
+    assert list(coverage.y) == pytest.approx([0, 100, 100, 100, 100])
+    assert "+50.0 %" in figure.layout.title.subtitle.text
+    assert "hold 80 % of all" in figure.layout.title.subtitle.text
+    assert len(_trace(figures.error_by_quantile(frame.iloc[:7]), "median").x) == 1
+
+
 def test_training_curve_draws_every_loss_and_turns_logarithmic() -> None:
     frame = pd.DataFrame({"step": [1, 2], "loss": [1.0, 0.01], "validation_loss": [1.0, 0.5]})
     figure = figures.training_curve(frame)

@@ -13,6 +13,7 @@ from workbench.data.sources import BUNDLED, load_table
 from workbench.describe.design import build_design
 from workbench.insight.explain import explain, operator_costs
 from workbench.insight.quickstart import QuickStart
+from workbench.predictor.method import Probed
 from workbench.training import checkpoint
 from workbench.training.bundled import HELD_OUT_NETWORKS, HELD_OUT_PLATFORM, bundled_sources, check_networks
 from workbench.training.fit import FitConfig, pretrain
@@ -33,7 +34,7 @@ def result() -> QuickStart:
     probe_ms, check_ms = (target[[sources.networks.archs[row] for row in rows]].to_numpy() for rows in (probes, checks))
     pretrained = pretrain(sources, design, probes, generator, FitConfig(steps=80))
     card = table.cards[HELD_OUT_PLATFORM]
-    transferred = transfer(pretrained, design, probe_ms, card)
+    transferred = transfer(pretrained, design, Probed(probes, probe_ms), card)
     return QuickStart(card, "Quiet.", sources, design, pretrained, transferred, probe_ms, checks, check_ms)
 
 

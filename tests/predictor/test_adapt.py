@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from scipy import stats
 
 from workbench.config import WorkbenchError
-from workbench.predictor.adapt import HeadConfig, PriorMean, adapt, log_evidence
+from workbench.predictor.adapt import HeadConfig, PriorMean, adapt, log_evidence, shaped
 
 NETWORKS, PROBES = 120, np.arange(3, 120, 6)
 OTHERS = np.setdiff1d(np.arange(NETWORKS), PROBES)
@@ -73,22 +74,26 @@ def test_without_outliers_a_wild_probe_is_believed():
 
 def test_evidence_is_the_density_of_a_gaussian():
     draw = np.random.default_rng(0)
-    root = draw.standard_normal((3, 5, 5))
-    covariances = root @ root.transpose(0, 2, 1) + np.eye(5)
-    residuals = draw.standard_normal((5, 2))
-    densities = [[stats.multivariate_normal(cov=cov).logpdf(column) for column in residuals.T] for cov in covariances]
-    np.testing.assert_allclose(log_evidence(covariances, residuals) - 2.5 * np.log(2 * np.pi), densities)
+    root = draw.standard_normal((3, 5, 2))
+    covariances, shape = root @ root.transpose(0, 2, 1), draw.uniform(0.5, 2, 5)
+    residuals, spread, noise = draw.standard_normal((5, 2)), (0.3, 2.0), (0.1, 0.5, 1.5)
+    densities = [
+        [stats.multivariate_normal(cov=s**2 * cov + n**2 * np.diag(shape)).logpdf(column) for column in residuals.T]
+        for cov, s, n in itertools.product(covariances, spread, noise)
+    ]
+    found = log_evidence(covariances, shape, residuals, spread, noise)
+    np.testing.assert_allclose(found - 2.5 * np.log(2 * np.pi), densities)
 
 
 def test_nothing_given_is_changed_and_twice_is_the_same():
     blocks, probes, probe_ms = tuple(block.copy() for block in BLOCKS), PROBES.copy(), noisy(0.05)[PROBES]
-    prior = PriorMean(law().copy(), law()[PROBES].copy())
+    prior = PriorMean("right", law().copy(), law()[PROBES].copy())
     kept = probe_ms.copy()
-    first, second = (adapt(blocks, probes, probe_ms, prior) for _ in range(2))
+    first, second = (adapt(blocks, probes, probe_ms, [prior]) for _ in range(2))
     for posterior in (first, second):
         posterior.predict()
     for before, after in zip(
-        (*BLOCKS, PROBES, kept, law(), law()[PROBES]), (*blocks, probes, probe_ms, *prior), strict=True
+        (*BLOCKS, PROBES, kept, law(), law()[PROBES]), (*blocks, probes, probe_ms, *prior[1:3]), strict=True
     ):
         np.testing.assert_array_equal(before, after)
     for one, other in zip(first.predict(), second.predict(), strict=True):
@@ -172,11 +177,16 @@ def test_networks_unlike_the_probes_are_less_certain():
 def test_a_prior_that_is_right_is_trusted_and_one_that_is_wrong_is_not():
     draw = np.random.default_rng(5)
     actual = 20 * np.exp(0.5 * draw.standard_normal(NETWORKS))  # nothing to do with the blocks
-    right = adapt(BLOCKS, PROBES, actual[PROBES], PriorMean(actual, actual[PROBES]))
+    good = PriorMean("good", actual, actual[PROBES])
+    right = adapt(BLOCKS, PROBES, actual[PROBES], [good])
     wrong_ms = 20 * np.exp(0.5 * draw.standard_normal(NETWORKS))
-    wrong = adapt(BLOCKS, PROBES, actual[PROBES], PriorMean(wrong_ms, wrong_ms[PROBES]))
-    assert right.trust > 0.9
-    assert wrong.trust < 0.3
+    bad = PriorMean("bad", wrong_ms, wrong_ms[PROBES])
+    wrong = adapt(BLOCKS, PROBES, actual[PROBES], [bad])
+    assert right.trust["good"] > 0.9
+    assert wrong.trust["bad"] < 0.3
+    both = adapt(BLOCKS, PROBES, actual[PROBES], [bad, good])
+    assert both.trust["good"] > 0.9
+    assert both.trust["bad"] < 0.1
     np.testing.assert_allclose(right.predict()[0][OTHERS], actual[OTHERS], rtol=0.1)
 
 
@@ -186,13 +196,23 @@ def test_a_prior_is_judged_on_probes_it_has_not_seen():
     guess = np.random.default_rng(3).uniform(10, 40, NETWORKS)
     memorised = guess.copy()
     memorised[PROBES] = actual[PROBES]
-    posterior = adapt(BLOCKS, PROBES, actual[PROBES], PriorMean(memorised, guess[PROBES]))
-    assert posterior.trust < 0.1
+    posterior = adapt(BLOCKS, PROBES, actual[PROBES], [PriorMean("memory", memorised, guess[PROBES])])
+    assert posterior.trust["memory"] < 0.1
     np.testing.assert_allclose(posterior.predict()[0][OTHERS], actual[OTHERS], rtol=0.05)
 
 
 def test_without_a_prior_there_is_nothing_to_trust():
-    assert adapt(BLOCKS, PROBES, law()[PROBES]).trust == 0
+    assert adapt(BLOCKS, PROBES, law()[PROBES]).trust == {}
+
+
+def test_a_wild_probe_does_not_move_the_scale_of_a_shape():
+    shape, actual = law(), 3 * law()
+    probe_ms = actual[PROBES].copy()
+    probe_ms[[1, 5]] *= 4
+    prior = shaped("right", shape, PROBES, probe_ms)
+    np.testing.assert_allclose(prior.ms, actual)
+    np.testing.assert_allclose(prior.probe_ms, actual[PROBES])
+    assert adapt(BLOCKS, PROBES, probe_ms, [prior]).scale == pytest.approx(actual[PROBES].mean())
 
 
 def test_models_carry_nearly_all_the_weight():

@@ -21,7 +21,7 @@ ROWS = np.arange(0, 200, 2)
 def known() -> tuple[Sources, Design, np.ndarray]:
     sources = toy_sources(NETWORKS, ROWS)
     design = build_design(NETWORKS, ROWS, sources.latency_ms)
-    return sources, design, choose_probes(design, 10, np.random.default_rng(0), None)
+    return sources, design, choose_probes(design, 10, np.random.default_rng(0), "d_optimal")
 
 
 def predict(name: str, known: tuple[Sources, Design, np.ndarray], actual_ms: np.ndarray) -> Estimate:

@@ -11,12 +11,13 @@ from typing import Annotated
 import typer
 
 from workbench import __version__
-from workbench.cli import devices, probepack
-from workbench.cli.common import DataFolders, OutFolder, complain, end, say
+from workbench.cli import data, devices, probepack, tasks
+from workbench.cli.common import OutFolder, complain, say
+from workbench.cli.evaluate import evaluate
 from workbench.cli.predict import predict
 from workbench.cli.profile import profile
 from workbench.cli.selfcheck import selfcheck
-from workbench.config import WorkbenchError, write_atomically
+from workbench.config import WorkbenchError
 
 app = typer.Typer(
     name="workbench",
@@ -26,11 +27,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.command()(evaluate)
 app.command()(profile)
 app.command()(predict)
 app.command()(selfcheck)
+app.add_typer(data.app)
 app.add_typer(devices.app)
 app.add_typer(probepack.app)
+app.add_typer(tasks.app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -77,49 +81,10 @@ def quickstart(
 
 
 @app.command()
-def evaluate(
-    tasks: Annotated[Path, typer.Option(help="JSON file: task name -> space, source, target, source_samples.")],
-    out: Annotated[Path, typer.Option(help="Results, a JSON list: one object per task, device and seed.")],
-    only: Annotated[str | None, typer.Option(help="Names of tasks, separated by commas; all if absent.")] = None,
-    data: DataFolders = None,
-    method: Annotated[str, typer.Option(help="Predictor.")] = "hodm",
-    probes: Annotated[int, typer.Option(help="Measurements on each target device.")] = 10,
-    selector: Annotated[str | None, typer.Option(help="How probes are chosen; the method's own way if absent.")] = None,
-    seed: Annotated[list[int] | None, typer.Option(help="Random seed; repeatable.")] = None,
-    predictions: Annotated[Path | None, typer.Option(help="Every prediction with its interval, as Parquet.")] = None,
-) -> None:
-    """Predict target devices from source devices and a few probes, and score it."""
-    from workbench.notebooks import writable
-
-    outputs = [writable(path) for path in (out, predictions) if path is not None]
-    if len(set(outputs)) < len(outputs):
-        raise WorkbenchError(f"--out and --predictions are both {out}; give each a file of its own.")
-    from workbench.evaluation import evaluate as run_tasks
-
-    result = run_tasks(
-        tasks,
-        data or [],
-        None if only is None else [name.strip() for name in only.split(",") if name.strip()],
-        method=method,
-        probes=probes,
-        selector=selector,
-        seeds=tuple(seed or [0]),
-        progress=say,
-    )
-    if result.results:
-        write_atomically(out, lambda path: path.write_text(_json(result.results)))
-        if predictions is not None:
-            write_atomically(predictions, lambda path: result.predictions.to_parquet(path, index=False))
-        _print_means(result.results, result.floors)
-    for note in result.notes:
-        say(f"Note: {note}")
-    end(result.failures)
-
-
-@app.command()
 def ui(port: Annotated[int, typer.Option(help="Where it answers on 127.0.0.1.")] = 5000) -> None:
     """Show the runs in MLflow."""
-    from workbench.tracking import UI_VIEW, serve_ui
+    from workbench.servers import serve_ui
+    from workbench.tracking import UI_VIEW
 
     server = serve_ui(port)
     say(f"MLflow will answer at {server.url}/#/experiments{UI_VIEW} in some ten seconds; Ctrl-C stops it.")
@@ -138,40 +103,6 @@ def lab(
     server = lab_server(project_home() / "notebooks", port, browser=browser)
     say(f"JupyterLab will answer at {server.url}; its token is in the address printed below; Ctrl-C stops it.")
     _become(server.argv, server.env)
-
-
-def _json(results: Sequence[Mapping[str, object]]) -> str:
-    """Strict JSON: what is not a number becomes null."""
-    import json
-
-    plain = [
-        {name: None if isinstance(value, float) and value != value else value for name, value in row.items()}
-        for row in results
-    ]
-    return json.dumps(plain, indent=1, allow_nan=False) + "\n"
-
-
-def _print_means(results: Sequence[Mapping[str, object]], floors: Sequence[Mapping[str, object]]) -> None:
-    """A table with one row per task: means over its devices and seeds, and the floors' with the same probes."""
-    import pandas as pd
-    from rich.console import Console
-    from rich.table import Table
-
-    frame, beside = pd.DataFrame(results), pd.DataFrame(floors)
-    shown = {"spearman": "Spearman", "rae": "RAE", "mdape": "median APE", "coverage90": "coverage"}
-    names = list(beside["method"].unique())
-    head = ["task", "devices", "seeds", *shown.values(), "reads", *(f"{name} (floor)" for name in names)]
-    table = Table(*head, title=f"{frame.method[0]}: means over devices and seeds; floors: Spearman (RAE)")
-    for task, rows in frame.groupby("task", sort=False):
-        means = rows[[*shown, "target_reads"]].astype(float).mean()
-        cells = [f"{means[name]:.3f}" for name in shown] + [f"{means['target_reads']:g}"]
-        for name in names:
-            floor = beside[(beside["task"] == task) & (beside["method"] == name)][["spearman", "rae"]].mean()
-            cells.append(f"{floor['spearman']:.3f} ({floor['rae']:.3f})")
-        table.add_row(str(task), str(rows.device.nunique()), str(rows.seed.nunique()), *cells)
-    console = Console()
-    console.width = max(console.width, 130)
-    console.print(table)
 
 
 def _become(argv: Sequence[str], env: Mapping[str, str]) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from workbench.config import WorkbenchError
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 OutFolder = Annotated[Path, typer.Option("--out", help="Folder for what is made.")]
 DataFolders = Annotated[
@@ -56,3 +60,27 @@ def end(failures: Mapping[str, str]) -> None:
         complain(f"{task}: {sentence}")
     if failures:
         raise typer.Exit(1)
+
+
+def show_table(table: Table, most: int) -> None:
+    """Print ``table`` as wide as it needs, up to ``most`` characters, even where the terminal is narrower."""
+    from rich.console import Console
+
+    plain = {"markup": False, "emoji": False, "highlight": False}  # names and sources are text, brackets and all
+    console = Console(**plain)
+    console.width = max(console.width, Console(width=most, **plain).measure(table).maximum)
+    console.print(table)
+
+
+@contextmanager
+def progress_bar(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error, unless all is over in a moment; call what it gives with the steps done and all."""
+    from tqdm import tqdm
+
+    with tqdm(unit=unit, desc=label, delay=0.2) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield show

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from workbench.cli.common import show_table
 from workbench.config import WorkbenchError, lookup
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from workbench.devices.device import DeviceCard
 
 app = typer.Typer(
@@ -66,7 +65,7 @@ def list_devices(
         table.add_column(heading, justify="right" if numeric else "left", no_wrap=True)
     for group in groups:
         table.add_row(*_line(group, own))
-    _print(table, 220)
+    show_table(table, 220)
 
 
 @app.command()
@@ -90,7 +89,7 @@ def show(
         if getattr(card, field) is not None:
             source = card.source_of(field) or "no source"
             table.add_row(spoken(field), shown(getattr(card, field)), split_unit(field)[1], source)
-    _print(table, 150)
+    show_table(table, 150)
     unknown = [spoken(field) for field in CAPABILITY_FIELDS if getattr(card, field) is None]
     typer.echo(f"Unknown: {', '.join(unknown)}." if unknown else "Nothing is unknown.")
     same = [other.name for other in cards.values() if card.hardware and other.hardware == card.hardware]
@@ -114,7 +113,7 @@ def compare(
     table = Table("figure", "unit", *chosen, title=f"In brackets: times the figure of {names[0]}")
     for row in compared.itertuples(index=False):
         table.add_row(*(cell if isinstance(cell, str) else "unknown" for cell in row))
-    _print(table, 220)
+    show_table(table, 220)
     if out is not None:
         typer.echo(f"Page: {write_comparison(out, chosen)}")
 
@@ -187,13 +186,3 @@ def _line(group: Sequence[DeviceCard], own: dict[str, DeviceCard]) -> list[str]:
         *("" if figure is None else shown(figure) for figure in figures),
         "measured" if card.name in own else f"{seen} of {len(sources)}",
     ]
-
-
-def _print(table: Table, most: int) -> None:
-    """Print ``table`` as wide as it needs, up to ``most`` characters, even where the terminal is narrower."""
-    from rich.console import Console
-
-    plain = {"markup": False, "emoji": False, "highlight": False}  # names and sources are text, brackets and all
-    console = Console(**plain)
-    console.width = max(console.width, Console(width=most, **plain).measure(table).maximum)
-    console.print(table)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli.common import Archs, Probes, Space, end, networks, say
+from workbench.cli.common import Archs, Probes, Space, end, networks, progress_bar, say
 
 app = typer.Typer(
     name="probepack",
@@ -26,19 +26,12 @@ def make(
     threads: Annotated[list[int] | None, typer.Option(help="Threads to measure with; repeatable. 1 if absent.")] = None,
 ) -> None:
     """Write networks (20 if no number is given), and all that is needed to measure them, to one zip."""
-    from tqdm import tqdm
-
     from workbench.profiling.probepack.make import make_pack
     from workbench.spaces import get_space
 
     chosen = get_space(space)
     wanted = networks(space, archs, probes, usual=20)
-    with tqdm(unit="network", desc="Packing", delay=0.2) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with progress_bar("Packing", "network") as show:
         made = make_pack(chosen, wanted, out, batch, threads or [1], progress=show)
     typer.echo(
         f"{made.path}: networks {made.networks}, references {made.references}, {made.bytes / 1e6:.1f} MB.\n"

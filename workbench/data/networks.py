@@ -96,39 +96,47 @@ def encode(space: str, archs: Sequence[str]) -> Networks:
     raw = op_physics(operators)
     totals = (counts @ raw).mean(axis=0)
     present = totals > 0
+    sums, groups = physical_sums(counts, raw, live), census(counts, operators, live)
     return Networks(
         space=space,
         archs=tuple(archs),
         operators=operators,
         live=live,
-        features=_standardise(np.concatenate([op_features(operators), live[:, None]], axis=1)),
+        features=standardised_features(operators, live, len(operators)),
         quantities=(raw[:, present] / totals[present]).astype(np.float32),
         counts=counts.astype(np.float32),
-        physics=_physical_sums(counts, raw, live),
-        census=_census(counts, operators, live),
+        physics=sums[:, varying(sums)],
+        census=groups[:, varying(groups)],
         row={arch: index for index, arch in enumerate(archs)},
     )
 
 
-def _standardise(table: np.ndarray) -> np.ndarray:
-    return ((table - table.mean(axis=0)) / (table.std(axis=0) + 1e-3)).astype(np.float32)
+def standardised_features(operators: Sequence[Op], live: np.ndarray, known: int) -> np.ndarray:
+    """`v x f` float32 features, on the scale of the first ``known`` operators."""
+    table = np.concatenate([op_features(operators), live[:, None]], axis=1)
+    return ((table - table[:known].mean(axis=0)) / (table[:known].std(axis=0) + 1e-3)).astype(np.float32)
 
 
-def _physical_sums(counts: np.ndarray, raw: np.ndarray, live: np.ndarray) -> np.ndarray:
+def physical_sums(counts: np.ndarray, raw: np.ndarray, live: np.ndarray) -> np.ndarray:
+    """Physics of `a` networks with ``counts`` `a x v`: of the live operators, then (where they differ) of all."""
     sums = counts[:, live] @ raw[live]
-    if not live.all():
-        sums = np.concatenate([sums, counts @ raw], axis=1)
-    return sums[:, sums.std(axis=0) > 0]
+    return sums if live.all() else np.concatenate([sums, counts @ raw], axis=1)
 
 
-def _census(counts: np.ndarray, operators: Sequence[Op], live: np.ndarray) -> np.ndarray:
+def census(counts: np.ndarray, operators: Sequence[Op], live: np.ndarray) -> np.ndarray:
+    """Operator counts of `a` networks, operators that differ only in spatial size taken together; in the order in which
+    ``operators`` has them."""
     groups: dict[tuple, int] = {}
     member = np.zeros((len(operators), len(operators)))
     for index, (op, alive) in enumerate(zip(operators, live, strict=True)):
         key = (op.kind, op.in_channels, op.out_channels, op.kernel, op.stride, op.groups, op.hidden, bool(alive))
         member[index, groups.setdefault(key, len(groups))] = 1.0
-    census = counts @ member[:, : len(groups)]
-    return census[:, census.std(axis=0) > 0]
+    return counts @ member[:, : len(groups)]
+
+
+def varying(table: np.ndarray) -> np.ndarray:
+    """Which columns are not the same in every row."""
+    return table.std(axis=0) > 0
 
 
 def _tokens(space: str, archs: Sequence[str]) -> TokenTable:

@@ -83,6 +83,15 @@ def load_table(space: str, devices: Sequence[str] | None = None, folders: Sequen
     return LatencyTable(space, pd.DataFrame(columns, index=pd.Index(rows, name="arch")), known)
 
 
+def devices_of(space: str, folders: Sequence[str | Path] = ()) -> list[str]:
+    """Devices of ``space`` in the folders given (see `data_folders`); the bundled ones where those have no table."""
+    files = [folder / f"{space}.parquet" for folder in data_folders(folders)]
+    own = [file for file in files if file.is_file() and file.parent != BUNDLED]
+    if own:
+        return list(dict.fromkeys(device for file in own for device in _columns(file)))
+    return load_table(space, None, folders).devices
+
+
 def _may_join(device: str, files: Sequence[Path], cards: Mapping[Path, Mapping[str, DeviceCard]]) -> bool:
     """Whether the rows of ``device`` in several files are of one kind: known passports, all the same."""
     found = {file: card.passport for file in files if (card := cards[file].get(device)) and card.passport}

@@ -102,12 +102,20 @@ def read_table(
         cards: device cards by name.
         devices: only these columns; all if None.
     """
+    return LatencyTable(space, read_frame(path, devices), cards)
+
+
+def read_frame(path: str | Path, devices: Sequence[str] | None = None) -> pd.DataFrame:
+    """The columns of a Parquet latency table as they stand, indexed by ``arch``; numbers as float64, not judged.
+
+    Raises:
+        WorkbenchError: the file cannot be read, or has no column ``arch``.
+    """
     try:
         frame = pd.read_parquet(path, columns=None if devices is None else ["arch", *devices])
     except Exception as error:  # pyarrow raises many types for a damaged file, and all of them mean the same here
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise WorkbenchError(
-            f"Cannot read {path} as a Parquet latency table ({reason}); make the file anew."
+            f"Cannot read {path} as a Parquet latency table ({reason(error)}); make the file anew."
         ) from error
     if frame.index.name == "arch":  # pandas restores an index that it has written
         frame = frame.reset_index()
@@ -117,4 +125,10 @@ def read_table(
         )
     frame = frame.set_index("arch")
     numeric = [name for name in frame if pd.api.types.is_numeric_dtype(frame[name])]
-    return LatencyTable(space, frame.astype(dict.fromkeys(numeric, np.float64)), cards)
+    return frame.astype(dict.fromkeys(numeric, np.float64))
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, short and on one line, to stand in brackets."""
+    lines = str(error).splitlines()
+    return lines[0][:120] if lines else type(error).__name__

@@ -8,28 +8,36 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from workbench.config import WorkbenchError, lookup
+from workbench.config import WorkbenchError, lookup, write_atomically
 from workbench.data.table import LatencyTable
 
 
 @dataclass(frozen=True)
 class Task:
-    """Predict ``target`` devices from ``source`` devices, of which ``source_samples`` architectures are known."""
+    """Predict ``target`` devices from ``source`` devices, of which ``source_samples`` architectures are known.
+
+    Where there are ``source_spaces``, the source devices were measured on networks of those spaces (that many of each)
+    and on none of ``space``; a target may then be known from there.
+    """
 
     name: str
     space: str
     source: tuple[str, ...]
     target: tuple[str, ...]
     source_samples: int = 900
+    source_spaces: tuple[str, ...] = ()
 
 
 def read_tasks(path: str | Path, only: Sequence[str] | None = None) -> list[Task]:
-    """The tasks of a JSON file (name -> {space, source, target, source_samples}), or ``only`` those named."""
+    """The tasks of a JSON file, or ``only`` those named.
+
+    A task's name maps to {space, source, target}, with source_samples and source_spaces where they differ from `Task`.
+    """
     path = Path(path)
     try:
         raw = json.loads(path.read_text())
@@ -47,8 +55,21 @@ def read_tasks(path: str | Path, only: Sequence[str] | None = None) -> list[Task
     return [lookup("task", tasks, name) for name in dict.fromkeys(tasks if only is None else only)]
 
 
+def write_tasks(path: str | Path, tasks: Iterable[Task]) -> Path:
+    """Write ``tasks`` as JSON that `read_tasks` reads, atomically."""
+    content = {}
+    for task in tasks:
+        fields = asdict(task)
+        del fields["name"]
+        if not task.source_spaces:
+            del fields["source_spaces"]
+        content[task.name] = fields
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    return write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
 def _task(name: str, fields: object) -> Task:
-    expected = {"space": str, "source": list, "target": list, "source_samples": int}
+    expected = {"space": str, "source": list, "target": list, "source_samples": int, "source_spaces": list}
     if not isinstance(fields, dict):
         raise WorkbenchError(
             f"Task '{name}' expects the fields {', '.join(expected)}, got {fields!r}; correct the file."
@@ -56,7 +77,7 @@ def _task(name: str, fields: object) -> Task:
     for key in fields:
         lookup(f"field of task '{name}'", expected, key)
     for key, kind in expected.items():
-        if key not in fields and key == "source_samples":
+        if key not in fields and key in ("source_samples", "source_spaces"):
             continue
         value = fields.get(key)
         if (
@@ -71,8 +92,13 @@ def _task(name: str, fields: object) -> Task:
         raise WorkbenchError(
             f"Task '{name}': source_samples expects at least 2, got {fields['source_samples']}; correct the file."
         )
-    both = {key: tuple(fields[key]) for key in ("source", "target")}
-    return Task(name, fields["space"], source_samples=fields.get("source_samples", 900), **both)
+    if fields["space"] in fields.get("source_spaces", ()):
+        raise WorkbenchError(
+            f"Task '{name}': source_spaces expects other spaces than {fields['space']}, got it too; take it out, or "
+            f"leave source_spaces out to learn from the same space."
+        )
+    lists = {key: tuple(fields[key]) for key in ("source", "target", "source_spaces") if key in fields}
+    return Task(name, fields["space"], source_samples=fields.get("source_samples", 900), **lists)
 
 
 @dataclass(frozen=True)

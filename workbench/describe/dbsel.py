@@ -5,6 +5,7 @@ A selector is a plain function of what the source side knows (`Candidates`); no 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -99,21 +100,9 @@ def d_optimal(pool: Candidates, count: int, generator: np.random.Generator) -> n
     """Greedy D-optimal design for a Bayesian linear model: always the row whose latency is least certain so far.
 
     The determinant of the posterior covariance shrinks most by the row of largest posterior variance (Fedorov 1972);
-    deterministic, so ``generator`` is not used. Cost: `count` passes over `a x f`.
+    deterministic, so ``generator`` is not used.
     """
-    rows = _with_intercept(pool.features)
-    variance = (rows**2).sum(axis=1)
-    factors = np.zeros((0, len(rows)))
-    chosen: list[int] = []
-    for _ in range(count):
-        open_variance = variance.copy()
-        open_variance[chosen] = -1.0
-        pick = int(open_variance.argmax())
-        chosen.append(pick)
-        factor = (rows @ rows[pick] - factors.T @ factors[:, pick]) / np.sqrt(variance[pick] + NOISE**2)
-        factors = np.vstack([factors, factor])
-        variance = np.maximum(variance - factor**2, 0.0)
-    return np.array(chosen, dtype=np.int64)
+    return _greedy_design(pool.features, [_variance] * count)
 
 
 def a_optimal(pool: Candidates, count: int, generator: np.random.Generator) -> np.ndarray:
@@ -121,18 +110,43 @@ def a_optimal(pool: Candidates, count: int, generator: np.random.Generator) -> n
 
     In the same model as `d_optimal` (Chaloner & Verdinelli 1995); deterministic.
     """
-    rows = _with_intercept(pool.features)
-    covariance = np.eye(rows.shape[1])
-    spread = rows.T @ rows / len(rows)
+    return _greedy_design(pool.features, [_mean_gain] * count)
+
+
+def balanced(pool: Candidates, count: int, generator: np.random.Generator) -> np.ndarray:
+    """D-optimal and A-optimal steps in turn.
+
+    The first alone runs after corners of the space that matter to few networks, the second alone trusts that the model
+    is right everywhere; deterministic.
+    """
+    return _greedy_design(pool.features, [(_variance, _mean_gain)[step % 2] for step in range(count)])
+
+
+Criterion = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+
+def _greedy_design(features: np.ndarray, criteria: Sequence[Criterion]) -> np.ndarray:
+    """The row that each criterion likes best, given the rows before it: `(rows, reach, spread) -> a`, where ``reach``
+    is rows times posterior covariance and ``spread`` the rows' mean outer product."""
+    rows = np.concatenate([np.full((len(features), 1), INTERCEPT), features], axis=1)
+    covariance, spread = np.eye(rows.shape[1]), rows.T @ rows / len(rows)
     chosen: list[int] = []
-    for _ in range(count):
-        reach = rows @ covariance  # a x f
-        gain = ((reach @ spread) * reach).sum(axis=1) / ((reach * rows).sum(axis=1) + NOISE**2)
+    for criterion in criteria:
+        reach = rows @ covariance
+        gain = criterion(rows, reach, spread)
         gain[chosen] = -1.0
         pick = int(gain.argmax())
         chosen.append(pick)
         covariance = covariance - np.outer(reach[pick], reach[pick]) / (reach[pick] @ rows[pick] + NOISE**2)
     return np.array(chosen, dtype=np.int64)
+
+
+def _variance(rows: np.ndarray, reach: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    return np.maximum((reach * rows).sum(axis=1), 0.0)
+
+
+def _mean_gain(rows: np.ndarray, reach: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    return ((reach @ spread) * reach).sum(axis=1) / (_variance(rows, reach, spread) + NOISE**2)
 
 
 def disagreement(pool: Candidates, count: int, generator: np.random.Generator) -> np.ndarray:
@@ -152,10 +166,6 @@ def disagreement(pool: Candidates, count: int, generator: np.random.Generator) -
     return np.array(chosen)
 
 
-def _with_intercept(features: np.ndarray) -> np.ndarray:
-    return np.concatenate([np.full((len(features), 1), INTERCEPT), features], axis=1)
-
-
 SELECTORS: dict[str, Selector] = {
     "random": random,
     "flops_stratified": flops_stratified,
@@ -164,6 +174,7 @@ SELECTORS: dict[str, Selector] = {
     "k_medoids": k_medoids,
     "d_optimal": d_optimal,
     "a_optimal": a_optimal,
+    "balanced": balanced,
     "disagreement": disagreement,
 }
 

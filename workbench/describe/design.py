@@ -1,8 +1,9 @@
 """The linear view of a space that source devices give: the design matrix for probe selection and Bayesian heads.
 
 Latency is nearly additive over operators in milliseconds, so a ridge regression on operator counts and physical sums
-describes each source device well. The principal components of those descriptions say how devices differ; the physical
-sums say what a device outside their span may do.
+describes each source device well; what it misses, `interactions` learns where there is something to learn. The
+principal components of those descriptions say how devices differ; the physical sums say what a device outside their
+span may do, and plausible devices what is to be expected of one that nothing is known of.
 
 Shapes: `a` networks, `d` source devices, `p` physical sums, `k` operator counts, `r` components.
 """
@@ -17,8 +18,16 @@ import numpy as np
 from workbench.config import WorkbenchError
 from workbench.data.networks import Networks
 from workbench.describe.dbsel import Candidates
+from workbench.describe.interactions import Interactions, arch_choices, fit_interactions
+from workbench.describe.plausible import plausible_latencies, plausible_mean
 
 PENALTIES = (1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0)
+
+#: Least relative latency of the mean source: a ridge regression may say less than nothing.
+LEAST = 1e-2
+
+#: Plausible devices whose mean is taken, always the same ones: a design is not random.
+PLAUSIBLE, PLAUSIBLE_SEED = 200, 0
 
 
 class Design(NamedTuple):
@@ -30,6 +39,8 @@ class Design(NamedTuple):
         physics: `a x p` standardised physical sums.
         census: `a x k` standardised operator counts.
         flops: `a` FLOPs.
+        plausible: `a` mean latency of plausible devices, each relative to its own mean.
+        interactions: the part of ``source`` that is not additive over operators; None where all is.
     """
 
     source: np.ndarray
@@ -37,6 +48,8 @@ class Design(NamedTuple):
     physics: np.ndarray
     census: np.ndarray
     flops: np.ndarray
+    plausible: np.ndarray
+    interactions: Interactions | None = None
 
     @property
     def blocks(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -47,6 +60,14 @@ class Design(NamedTuple):
         """`a x (r + p + k)` blocks side by side, each times its weight."""
         return np.concatenate([weight * block for weight, block in zip(weights, self.blocks, strict=True)], axis=1)
 
+    @property
+    def shapes(self) -> dict[str, np.ndarray]:
+        """Relative latency that may be expected of a device: `a` of the mean plausible device, `a` of the mean source,
+        and `a x d` of each source."""
+        mean = self.source.mean(axis=1)
+        shapes = {"plausible": self.plausible, "mean source": mean, "nearest source": self.source}
+        return {name: np.maximum(shape, LEAST) for name, shape in shapes.items()}
+
     def candidates(self, weights: tuple[float, float, float]) -> Candidates:
         """The networks as probe selectors see them."""
         return Candidates(self.weighted(weights), self.flops, self.source)
@@ -54,7 +75,8 @@ class Design(NamedTuple):
     def without(self, devices: Sequence[int]) -> Design:
         """The design as if these source devices (columns of ``source``) had not been there."""
         source = np.delete(self.source, list(devices), axis=1)
-        return self._replace(source=source, principal=principal_components(source))
+        interactions = self.interactions.without(devices) if self.interactions else None
+        return self._replace(source=source, principal=principal_components(source), interactions=interactions)
 
 
 def build_design(networks: Networks, rows: np.ndarray, latency_ms: np.ndarray) -> Design:
@@ -78,8 +100,16 @@ def build_design(networks: Networks, rows: np.ndarray, latency_ms: np.ndarray) -
         members = np.nonzero(group.ravel() == index)[0]
         relative = latency_ms[np.ix_(pattern, members)]
         source[:, members] = ridge(features[rows[pattern]], relative / relative.mean(axis=0), features)
+    interactions = None
+    if (choices := arch_choices(networks.space, networks.archs)) is not None:
+        residuals = latency_ms / np.nanmean(latency_ms, axis=0) - source[rows]
+        found = fit_interactions(choices[rows], residuals)
+        if found.weights.any():
+            interactions, source = found, source + found(choices)
     physics, census = standardise(networks.physics), standardise(networks.census)
-    return Design(source, principal_components(source), physics, census, networks.flops)
+    drawn = plausible_latencies(networks, PLAUSIBLE, np.random.default_rng(PLAUSIBLE_SEED))
+    principal, plausible = principal_components(source), plausible_mean(drawn)
+    return Design(source, principal, physics, census, networks.flops, plausible, interactions)
 
 
 def standardise(table: np.ndarray) -> np.ndarray:

@@ -46,6 +46,12 @@ class Explanation:
     hardware: pd.DataFrame
     faithfulness: float
 
+    @property
+    def costs(self) -> pd.DataFrame:
+        """``name, predicted_ms, kind``, one row per operator and one for the correction: they add up to the latency."""
+        rest = {"name": "correction (whole graph)", "predicted_ms": self.correction_ms, "kind": "correction"}
+        return pd.concat([self.operators[["name", "predicted_ms", "kind"]], pd.DataFrame([rest])], ignore_index=True)
+
 
 def operator_costs(
     pretrained: Pretrained, networks: Networks, transferred: Transferred, probe_ms: np.ndarray, card: DeviceCard | None

@@ -22,6 +22,7 @@ from workbench.insight.plots.pareto import pareto, pareto_front
 from workbench.insight.plots.predictions import predicted_against_measured, ranking
 from workbench.insight.plots.quality import floors, training_curve
 from workbench.insight.plots.timeline import reference_timeline
+from workbench.insight.plots.transfer import error_by_quantile, learning_curve
 from workbench.insight.template import register_template, template
 
 FIGURES: dict[str, Callable[..., go.Figure]] = {
@@ -30,7 +31,9 @@ FIGURES: dict[str, Callable[..., go.Figure]] = {
         attention_map,
         bandwidth_sweep,
         device_map,
+        error_by_quantile,
         floors,
+        learning_curve,
         network_roofline,
         operator_costs,
         pareto,

@@ -1,4 +1,4 @@
-"""A campaign while it runs, in a notebook: a progress bar, and the reference timeline as it grows."""
+"""What takes a while, while it runs, in a notebook: a campaign's references and a training's loss, as they grow."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from plotly.io.base_renderers import PlotlyRenderer
 from tqdm.auto import tqdm
 
 from workbench.insight.campaign_report import timeline, watched_attempts
+from workbench.insight.plots.quality import training_curve
 from workbench.insight.template import CONFIG
 from workbench.profiling.journal import read_raw
 from workbench.profiling.passes import CampaignConfig, Progress
+from workbench.training.fit import Pretrained
+from workbench.training.lesson import Course
 
-EVERY_S = 6.0  # between two drawings, at least
+EVERY_S, TRAINING_EVERY_S = 6.0, 1.0  # between two drawings, at least
 SHARE = 20  # and as many times as long as the last one took: looking on must not cost what is looked at
 SETTLE_S = 0.3  # after each: the browser draws, too, perhaps on this machine
 
@@ -41,7 +44,7 @@ class LiveCampaign:
 
     def __enter__(self) -> LiveCampaign:
         self._bar = tqdm(unit="timing")
-        self._display = _display({"text/plain": "The reference timeline appears here."})
+        self._figure = LiveFigure("The reference timeline appears here.")
         return self
 
     def __call__(self, progress: Progress) -> None:
@@ -62,15 +65,98 @@ class LiveCampaign:
     def __exit__(self, kind: object, *exception: object) -> None:
         if kind is None:
             self._bar.update((self._bar.total or 0) - self._bar.n)  # what failed was not counted
-            self._draw()
+            self._draw(last=True)
         self._bar.close()
 
-    def _draw(self) -> None:
-        if self._display is None:
+    def _draw(self, last: bool = False) -> None:
+        if not self._figure.seen:
             return
         attempts = watched_attempts(read_raw(self._folder), self._config)
         if attempts["reference"].any():
-            self._display.update(_bundle(timeline(attempts, self._config)), raw=True)
+            self._figure.draw(timeline(attempts, self._config), last)
+
+
+class LiveTraining:
+    """Shows a training: a progress bar, and the loss as it falls; a context manager that draws the whole at its end.
+
+    Example::
+
+        with LiveTraining(Course(lesson, steps)) as live:
+            pretrained = pretrain(..., progress=live, watch=live.check)
+
+    Args:
+        course: what is shown; it knows the losses afterwards.
+    """
+
+    def __init__(self, course: Course) -> None:
+        self.course = course
+        self._next = 0.0
+
+    def __enter__(self) -> LiveTraining:
+        self._bar = tqdm(total=self.course.steps, desc="Training HODM", unit="step")
+        self._figure = LiveFigure("The loss appears here.")
+        return self
+
+    def __call__(self, step: int, loss: float) -> None:
+        """Note the ``loss`` of ``step``."""
+        self.course(step, loss)
+        self._bar.update(step - self._bar.n)
+
+    def check(self, step: int, pretrained: Pretrained) -> None:
+        """Validate and draw, if it is time."""
+        self.course.check(step, pretrained)
+        if time.monotonic() >= self._next:
+            began = time.monotonic()
+            self._draw()
+            self._next = time.monotonic() + max(TRAINING_EVERY_S, SHARE * (time.monotonic() - began))
+
+    def __exit__(self, kind: object, *exception: object) -> None:
+        if kind is None:
+            self._draw(last=True)
+        self._bar.close()
+
+    def _draw(self, last: bool = False) -> None:
+        points = self.course.smooth()
+        if self._figure.seen and len(points) > 1:
+            self._figure.draw(training_curve(points), last)
+
+
+class LiveFigure:
+    """A figure below the cell that is drawn again and again.
+
+    While it changes it is a widget, since JupyterLab draws a plain figure once and ignores what replaces it; the last
+    one is plain, since a notebook that is saved keeps those and no widgets.
+
+    Args:
+        words: what stands there before.
+    """
+
+    def __init__(self, words: str) -> None:
+        self._place = _display({"text/plain": words})
+        self._widget: go.FigureWidget | None = None
+
+    @property
+    def seen(self) -> bool:
+        """Whether there is a cell to draw below: not outside of notebooks."""
+        return self._place is not None
+
+    def draw(self, figure: go.Figure, last: bool = False) -> None:
+        """Show ``figure`` in the place of the one before; nothing is to follow the ``last`` one."""
+        before = self._widget
+        if not last and before is not None and _kinds(before) == _kinds(figure):
+            with before.batch_update():
+                for old, new in zip(before.data, figure.data, strict=True):
+                    old.update({**new.to_plotly_json(), "type": old.type}, overwrite=True)
+                before.layout.update(figure.layout.to_plotly_json(), overwrite=True)
+            return
+        self._widget = None if last else go.FigureWidget(figure)
+        self._place.update(_bundle(figure) if last else self._widget._repr_mimebundle_(), raw=True)
+        if before is not None:
+            before.close()
+
+
+def _kinds(figure: go.Figure | go.FigureWidget) -> list[str]:
+    return [trace.type for trace in figure.data]
 
 
 def _display(content: dict[str, str]) -> Any:

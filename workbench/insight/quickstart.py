@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from workbench.insight.report import Section, card_html, key_figures, write_repo
 from workbench.predictor.baselines import FLOORS
 from workbench.predictor.method import Estimate, Probed, Sources
 from workbench.training import checkpoint
+from workbench.training.adapted import AdaptedPredictor
 from workbench.training.fit import Pretrained
 from workbench.training.transfer import Transferred
 
@@ -31,6 +32,13 @@ REPORTED = ["spearman", "rae", "mdape", "acc10", "coverage90", "width90"]
 
 #: Training steps that a point of the loss curve averages: every step draws other devices, so single ones jump.
 SMOOTHING = 25
+
+#: What the device is called in figures and in the model.
+THIS_MACHINE = "this machine"
+
+
+#: Makes of a folder with a model a function from table to table.
+Load = Callable[[Path], Callable[[pd.DataFrame], pd.DataFrame]]
 
 
 class Tracker(Protocol):
@@ -43,7 +51,7 @@ class Tracker(Protocol):
     def log_table(self, table: pd.DataFrame, name: str) -> None: ...
     def log_figure(self, figure: go.Figure, name: str, html: bool) -> None: ...
     def log_file(self, path: Path) -> None: ...
-    def log_model(self, folder: Path) -> None: ...
+    def log_model(self, folder: Path, load: Load, example: pd.DataFrame) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -109,6 +117,12 @@ class QuickStart:
         parts = (self.sources.networks, self.transferred, self.probe_ms, self.card)
         return explain(arch, self.pretrained, *parts)
 
+    @cached_property
+    def predictor(self) -> AdaptedPredictor:
+        """HODM adapted to this machine, as it is kept."""
+        whole = AdaptedPredictor.of(self.pretrained, self.sources.networks, self.design)
+        return whole.add(THIS_MACHINE, self.probe_ms, self.card, self.transferred.factor)
+
     @property
     def history(self) -> pd.DataFrame:
         """Loss per training step: ``step, loss``."""
@@ -131,14 +145,9 @@ class QuickStart:
             "ranking": figures.ranking(self.predictions.drop(columns="role")),
             "pareto": figures.pareto(pareto, objective),
             "attention_map": figures.attention_map(why.attention, why.operators, why.hardware, why.faithfulness),
-            "operator_costs": figures.operator_costs(self._costs(), measured_ms=self._measured(why.arch)),
+            "operator_costs": figures.operator_costs(why.costs, measured_ms=self._measured(why.arch)),
             "training_curve": figures.training_curve(self._smooth_history()),
         }
-
-    def _costs(self) -> pd.DataFrame:
-        why = self.explanation
-        rest = {"name": "correction (whole graph)", "predicted_ms": why.correction_ms, "kind": "correction"}
-        return pd.concat([why.operators[["name", "predicted_ms", "kind"]], pd.DataFrame([rest])], ignore_index=True)
 
     def _measured(self, arch: str) -> float:
         return float(self.check_ms[list(self.checks).index(self.sources.networks.row[arch])])
@@ -147,11 +156,11 @@ class QuickStart:
         probes = self.pretrained.probes
         archs = [self.sources.networks.archs[row] for row in probes]
         columns = self.design.source[probes] * self.sources.mean_ms
-        devices = [*self.sources.devices, "this machine"]
+        devices = [*self.sources.devices, THIS_MACHINE]
         values = np.concatenate([columns, self.probe_ms[:, None]], axis=1)
         frame = pd.DataFrame(values, index=archs, columns=devices).rename_axis("arch").reset_index()
         frame = frame.melt("arch", var_name="device", value_name="latency_ms")
-        return frame.assign(role=np.where(frame["device"] == "this machine", "target", "source"))
+        return frame.assign(role=np.where(frame["device"] == THIS_MACHINE, "target", "source"))
 
     @property
     def _objective(self) -> tuple[str, pd.DataFrame]:
@@ -174,7 +183,8 @@ class QuickStart:
         run.log_table(self.predictions, "predictions.parquet")
         for name, figure in self.figures.items():
             run.log_figure(figure, f"figures/{name}", html=name == "attention_map")
-        run.log_model(checkpoint.save(folder / "model", self.pretrained, self.sources.networks))
+        model = checkpoint.save_predictor(folder / "model", self.predictor)
+        run.log_model(model, checkpoint.load_predictor, self.predictor.example())
         report = self.write_report(folder / "report.html", {"MLflow run": run.run_id})
         run.log_file(report)
         return report
@@ -200,7 +210,7 @@ class QuickStart:
 
     def _sections(self, drawn: Mapping[str, go.Figure]) -> list[Section]:
         why, shared = self.explanation, self._shared_hardware()
-        trusted = f"{self.transferred.posterior.trust:.0%}"
+        trusted = f"{self.transferred.posterior.trust['hodm']:.0%}"
         return [
             Section(
                 "How right it is",

@@ -5,22 +5,25 @@ Relative latency of a network is its prior mean plus a linear function of featur
     y / mean(y) = prior + sum_b phi_b w_b + intercept + noise,   w_b ~ N(0, (tau s_b)^2),
 
 with noise whose standard deviation grows with the square root of the latency, and with a small probability that a
-probe is an outlier (phones have them). Nobody knows the block scales s_b, the overall scale tau, the noise sigma, how
-far to trust the prior mean, or which probes are outliers: every combination on a grid is a model, its marginal
-likelihood has a closed form, and the prediction is the average over all of them (Bayesian model averaging; Hoeting et
-al. 1999). Nothing is iterated, so ten probes cannot be overfitted.
+probe is an outlier (phones have them). Nobody knows the block scales s_b, the overall scale tau, the noise sigma, which
+of several prior means is right and how far, or which probes are outliers: every combination on a grid is a model, its
+marginal likelihood has a closed form, and the prediction is the average over all of them (Bayesian model averaging;
+Hoeting et al. 1999). Nothing is iterated, so ten probes cannot be overfitted.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from workbench.config import WorkbenchError
+
+#: Members of the average that are kept at most.
+MEMBERS = 60
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class HeadConfig:
         principal, physics, census: scales s_b of the blocks.
         spread: overall scale tau of what the head may add, relative latency.
         noise: standard deviation sigma of the measurement noise, relative latency.
-        trust: weight of the prior mean given by HODM; the rest is a constant.
+        trust: weights of a prior mean that are tried; the rest is a constant.
         outlier: prior probability that a probe is an outlier, whose noise is ``outlier_noise``.
         noise_power: noise grows with relative latency to this power.
         pairs: this many of the likeliest single outliers are also tried in pairs.
@@ -50,24 +53,54 @@ class HeadConfig:
 
 
 class PriorMean(NamedTuple):
-    """HODM's own prediction, the mean that the head corrects.
+    """What is thought of the device before the head corrects it; only its shape counts, not its scale.
 
     Args:
+        name: whose opinion it is.
         ms: `a` milliseconds.
-        probe_ms: `p` milliseconds of each probe, predicted from the *other* probes, so that its fit can be judged.
+        probe_ms: `p` milliseconds of each probe; where ``ms`` has seen the probes, predicted from the *other* probes,
+            so that its fit can be judged.
+        odds: of this opinion before anything is measured, relative to the others.
     """
 
+    name: str
     ms: np.ndarray
     probe_ms: np.ndarray
+    odds: float = 1.0
+
+
+def shaped(name: str, latency: np.ndarray, probes: np.ndarray, probe_ms: np.ndarray) -> PriorMean:
+    """A prior mean in any unit (`a`), scaled to the probes by the median of their ratios: a few may be wild."""
+    ms = latency * np.median(probe_ms / latency[probes])
+    return PriorMean(name, ms, ms[probes])
+
+
+def opinions(shapes: Mapping[str, np.ndarray], probes: np.ndarray, probe_ms: np.ndarray) -> list[PriorMean]:
+    """`shaped` of several; the columns of an `a x d` shape share the odds of one: at most one of them is right."""
+    found = []
+    for name, shape in shapes.items():
+        columns = shape.T if shape.ndim == 2 else [shape]
+        found += [shaped(name, column, probes, probe_ms)._replace(odds=1 / len(columns)) for column in columns]
+    return found
+
+
+class _Mean(NamedTuple):
+    """A prior mean mixed with a constant: relative latency of all networks and of the probes."""
+
+    name: str
+    odds: float
+    trust: float
+    all: np.ndarray
+    probes: np.ndarray
 
 
 class Model(NamedTuple):
-    """One member of the average: block scales `3`, spread, noise, trust, outlier probes, and its weight."""
+    """One member of the average: block scales `3`, spread, noise, which mean, outlier probes, and its weight."""
 
     scales: np.ndarray
     spread: float
     noise: float
-    trust: float
+    mean: int
     outliers: tuple[int, ...]
     weight: float
 
@@ -77,33 +110,32 @@ class Posterior:
     """What the probes say; see `adapt`.
 
     Args:
-        models: the likeliest members: those that carry 99 % of the weight, at most 60.
-        trust: mean weight of the prior mean.
+        models: the likeliest members: those that carry 99 % of the weight, at most `MEMBERS`.
+        trust: mean weight of each prior mean, by name.
         outlier: `p` probability that each probe is an outlier.
     """
 
     blocks: tuple[np.ndarray, ...]
     probes: np.ndarray
     probe_ms: np.ndarray
-    prior: PriorMean | None
+    scale: float
+    means: tuple[_Mean, ...]
     config: HeadConfig
     models: tuple[Model, ...]
-    trust: float
+    trust: Mapping[str, float]
     outlier: np.ndarray
 
     def predict(self, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation in ms of a new measurement of each of ``rows`` (all `a` if None)."""
         rows = np.arange(len(self.blocks[0])) if rows is None else rows
-        scale = self.probe_ms.mean()
         mean, variance = self._moments(rows)
-        suspects = self.outlier * (self.probe_ms / scale - self._moments(self.probes)[0]) ** 2
+        suspects = self.outlier * (self.probe_ms / self.scale - self._moments(self.probes)[0]) ** 2
         variance += suspects.mean()  # what happened to a probe can happen to any other measurement
-        return mean * scale, np.sqrt(variance) * scale
+        return mean * self.scale, np.sqrt(variance) * self.scale
 
     def _moments(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of the relative latency of ``rows``, outliers left out."""
-        scale = self.probe_ms.mean()
-        relative = self.probe_ms / scale
+        relative = self.probe_ms / self.scale
         own = [block[self.probes] for block in self.blocks]
         cross = np.stack([block[rows] @ mine.T for block, mine in zip(self.blocks, own, strict=True)])  # 3 x a x p
         among = np.stack([mine @ mine.T for mine in own])
@@ -116,8 +148,9 @@ class Posterior:
             noise[list(model.outliers)] += self.config.outlier_noise**2
             factor = np.linalg.cholesky(np.tensordot(weights, among, 1) + constant + np.diag(noise))
             halves = np.linalg.solve(factor, (np.tensordot(weights, cross, 1) + constant).T)  # p x a
-            residual = relative - _prior(self.prior, model.trust, scale, self.probes)
-            mean = _prior(self.prior, model.trust, scale, rows) + halves.T @ np.linalg.solve(factor, residual)
+            prior = self.means[model.mean]
+            residual = relative - prior.all[self.probes]
+            mean = prior.all[rows] + halves.T @ np.linalg.solve(factor, residual)
             variance = np.maximum(weights @ energy + constant - (halves**2).sum(axis=0), 0.0)
             variance += _noise(mean, model.noise, self.config)
             first += model.weight * mean
@@ -129,7 +162,7 @@ def adapt(
     blocks: Sequence[np.ndarray],
     probes: np.ndarray,
     probe_ms: np.ndarray,
-    prior: PriorMean | None = None,
+    priors: Sequence[PriorMean] = (),
     config: HeadConfig = HeadConfig(),
 ) -> Posterior:
     """Weigh every model on the grid by its evidence on the probes.
@@ -138,7 +171,7 @@ def adapt(
         blocks: `a x f_b` features: principal components, physical sums, operator counts. Not changed.
         probes: `p` rows that were measured.
         probe_ms: `p` milliseconds.
-        prior: HODM's prediction; None trusts a constant.
+        priors: opinions about the device; a constant is always among them.
 
     Raises:
         WorkbenchError: no probes, or a latency that is not positive and finite.
@@ -148,24 +181,25 @@ def adapt(
         raise WorkbenchError(
             f"Adaptation expects positive probe latencies in ms, got {probe_ms.tolist()}; measure them again."
         )
-    scale, count = probe_ms.mean(), len(probe_ms)
+    scale, count = _scale(priors, probe_ms), len(probe_ms)
     relative = probe_ms / scale
     grid = np.array(
         list(itertools.product(config.principal, config.physics, config.census, config.spread, config.noise))
     )
-    scales, spread, noise = grid[:, :3], grid[:, 3], grid[:, 4]
+    scales = np.array(list(itertools.product(config.principal, config.physics, config.census)))
     among = np.stack([block[probes] @ block[probes].T for block in blocks])
-    covariance = spread[:, None, None] ** 2 * (np.tensordot(scales**2, among, 1) + 1.0)  # m x p x p
-    variances = np.stack([_noise(relative, sigma, config) for sigma in noise])  # m x p
-    trusts = (0.0,) if prior is None else config.trust
-    residuals = np.stack([relative - _prior_probes(prior, trust, scale, count) for trust in trusts], axis=1)  # p x t
+    covariance = np.tensordot(scales**2, among, 1) + 1.0  # c x p x p, for a spread of 1
+    means = _means(priors, len(blocks[0]), count, scale, config)
+    residuals = np.stack([relative - mean.probes for mean in means], axis=1)  # p x t
 
     def evidence(outliers: tuple[int, ...]) -> np.ndarray:
-        inflated = variances.copy()
-        inflated[:, list(outliers)] += config.outlier_noise**2
-        odds = (count - len(outliers)) * np.log1p(-config.outlier)
-        odds += len(outliers) * np.log(config.outlier) if outliers else 0.0
-        return log_evidence(covariance + inflated[:, :, None] * np.eye(count), residuals) + odds
+        kept, wild = np.delete(np.arange(count), outliers), list(outliers)
+        odds = len(kept) * np.log1p(-config.outlier)
+        odds += len(wild) * np.log(config.outlier / config.outlier_noise) if wild else 0.0
+        odds = odds - 0.5 * ((residuals[wild] / config.outlier_noise) ** 2).sum(axis=0)  # wild: told by nothing else
+        shape = _noise(relative[kept], 1.0, config)
+        sub = covariance[:, kept[:, None], kept]
+        return log_evidence(sub, shape, residuals[kept], config.spread, config.noise) + odds
 
     single = [(index,) for index in range(count)] if config.outlier > 0 else []
     hypotheses: list[tuple[int, ...]] = [(), *single]
@@ -174,25 +208,55 @@ def adapt(
     pairs = list(itertools.combinations(sorted(likeliest), 2))
     scores += [evidence(outliers) for outliers in pairs]
     hypotheses += pairs
-    weights = np.exp(np.array(scores) - np.max(scores))  # hypotheses x m x t
+    scores = np.array(scores) + np.log([mean.odds for mean in means])  # hypotheses x m x t
+    weights = np.exp(scores - scores.max())
     weights /= weights.sum()
     suspicion = weights.sum(axis=(1, 2))
     outlier = np.array([sum(s for h, s in zip(hypotheses, suspicion, strict=True) if i in h) for i in range(count)])
-    models = _heaviest(weights, hypotheses, grid, trusts)
-    trust = float(weights.sum(axis=(0, 1)) @ np.array(trusts))
-    return Posterior(tuple(blocks), np.asarray(probes), probe_ms, prior, config, models, trust, outlier)
+    models = _heaviest(weights, hypotheses, grid)
+    trust = dict.fromkeys((prior.name for prior in priors), 0.0)
+    for mean, share in zip(means, weights.sum(axis=(0, 1)), strict=True):
+        if mean.name in trust:
+            trust[mean.name] += float(share) * mean.trust
+    return Posterior(tuple(blocks), np.asarray(probes), probe_ms, scale, means, config, models, trust, outlier)
 
 
-def log_evidence(covariance: np.ndarray, residuals: np.ndarray) -> np.ndarray:
-    """Log marginal likelihood (without constants) of ``residuals`` `p x t` under `m` Gaussians `m x p x p`: `m x t`."""
-    factor = np.linalg.cholesky(covariance)
-    white = np.linalg.solve(factor, np.broadcast_to(residuals, (len(covariance), *residuals.shape)))
-    determinant = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
-    return -0.5 * (white**2).sum(axis=1) - determinant[:, None]
+def _scale(priors: Sequence[PriorMean], probe_ms: np.ndarray) -> float:
+    """What relative latency is relative to, ms: near the probes' mean, but as robust as the prior means' scales are."""
+    if not priors:
+        return float(probe_ms.mean())
+    return float(np.average([prior.probe_ms.mean() for prior in priors], weights=[prior.odds for prior in priors]))
+
+
+def _means(
+    priors: Sequence[PriorMean], networks: int, count: int, scale: float, config: HeadConfig
+) -> tuple[_Mean, ...]:
+    found = [_Mean("constant", 1.0, 1.0, np.ones(networks), np.ones(count))]
+    for prior, trust in itertools.product(priors, [trust for trust in config.trust if trust > 0]):
+        parts = (1.0 - trust + trust * part / scale for part in (prior.ms, prior.probe_ms))
+        found.append(_Mean(prior.name, prior.odds, trust, *parts))
+    return tuple(found)
+
+
+def log_evidence(
+    covariance: np.ndarray, shape: np.ndarray, residuals: np.ndarray, spread: Sequence[float], noise: Sequence[float]
+) -> np.ndarray:
+    """Log marginal likelihood (without constants) of ``residuals`` `p x t` under Gaussians of every
+    ``spread[i]**2 * covariance[c] + noise[j]**2 * diag(shape)``: `(c i j) x t`.
+
+    One decomposition of each of the `c` matrices `p x p` serves all spreads and noises.
+    """
+    white = 1.0 / np.sqrt(shape)
+    values, vectors = np.linalg.eigh(covariance * white[:, None] * white)
+    projected = (np.swapaxes(vectors, 1, 2) @ (white[:, None] * residuals)) ** 2  # c x p x t
+    grid = np.array(list(itertools.product(spread, noise))) ** 2
+    variances = grid[:, :1] * np.maximum(values, 0.0)[:, None] + grid[:, 1:]  # c x (i j) x p
+    found = -0.5 * (1.0 / variances) @ projected - 0.5 * np.log(variances).sum(axis=2)[..., None]
+    return found.reshape(-1, residuals.shape[1]) - 0.5 * np.log(shape).sum()
 
 
 def _heaviest(
-    weights: np.ndarray, hypotheses: list[tuple[int, ...]], grid: np.ndarray, trusts: Sequence[float], most: int = 60
+    weights: np.ndarray, hypotheses: list[tuple[int, ...]], grid: np.ndarray, most: int = MEMBERS
 ) -> tuple[Model, ...]:
     order = np.argsort(-weights, axis=None)[:most]
     mass = np.cumsum(weights.ravel()[order])
@@ -200,24 +264,12 @@ def _heaviest(
     total = weights.ravel()[order].sum()
     models = []
     for flat in order:
-        hypothesis, row, trust = np.unravel_index(flat, weights.shape)
+        hypothesis, row, mean = np.unravel_index(flat, weights.shape)
         share = float(weights.ravel()[flat] / total)
-        models.append(Model(grid[row, :3], grid[row, 3], grid[row, 4], trusts[trust], hypotheses[hypothesis], share))
+        models.append(Model(grid[row, :3], grid[row, 3], grid[row, 4], int(mean), hypotheses[hypothesis], share))
     return tuple(models)
 
 
 def _noise(relative: np.ndarray, sigma: float, config: HeadConfig) -> np.ndarray:
     """Noise variance of measurements around ``relative`` latency."""
     return (sigma * np.maximum(relative, 0.05) ** config.noise_power) ** 2
-
-
-def _prior(prior: PriorMean | None, trust: float, scale: float, rows: np.ndarray) -> np.ndarray:
-    if prior is None or trust == 0:
-        return np.ones(len(rows))
-    return 1.0 - trust + trust * prior.ms[rows] / scale
-
-
-def _prior_probes(prior: PriorMean | None, trust: float, scale: float, count: int) -> np.ndarray:
-    if prior is None or trust == 0:
-        return np.ones(count)
-    return 1.0 - trust + trust * prior.probe_ms / scale

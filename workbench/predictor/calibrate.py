@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from workbench.describe.dbsel import d_optimal
+from workbench.describe.dbsel import balanced
 from workbench.describe.design import Design
-from workbench.predictor.adapt import HeadConfig, adapt
+from workbench.predictor.adapt import HeadConfig, adapt, opinions
 from workbench.predictor.method import Z90, Sources
 
 #: Block scales at which probes are chosen: the middle of what adaptation then averages over.
@@ -33,8 +33,10 @@ def interval_factor(
         held_out = design.without(siblings if len(siblings) < len(sources.devices) else [device])
         rows = sources.rows[measured]
         latency_ms = sources.latency_ms[measured, device]
-        picks = d_optimal(held_out.candidates(SELECTION_WEIGHTS).take(rows), count, generator)
-        posterior = adapt([block[rows] for block in held_out.blocks], picks, latency_ms[picks], config=config)
+        picks = balanced(held_out.candidates(SELECTION_WEIGHTS).take(rows), count, generator)
+        probe_ms = latency_ms[picks]
+        priors = opinions({name: shape[rows] for name, shape in held_out.shapes.items()}, picks, probe_ms)
+        posterior = adapt([block[rows] for block in held_out.blocks], picks, probe_ms, priors, config)
         others = np.setdiff1d(np.arange(len(rows)), picks)
         mean, deviation = posterior.predict(others)
         scores.append(np.abs(latency_ms[others] - mean) / (Z90 * deviation))

@@ -126,8 +126,9 @@ def pretrain(
     config: FitConfig = FitConfig(),
     model_config: HODMConfig = HODMConfig(),
     progress: Callable[[int, float], None] | None = None,
+    watch: Callable[[int, Pretrained], None] | None = None,
 ) -> Pretrained:
-    """Train HODM on ``sources``; ``progress(step, loss)`` is called after every step."""
+    """Train HODM on ``sources``; after every step call ``progress(step, loss)`` and ``watch(step, model so far)``."""
     operators, counts, descriptors, hears = token_tensors(sources.networks, design, probes)
     batches = _Batches(sources, design, probes, config, generator)
     with torch.random.fork_rng(devices=[]):  # initial weights follow the generator and leave torch's own stream alone
@@ -155,6 +156,8 @@ def pretrain(
         losses.append(loss.item())
         if progress:
             progress(step + 1, losses[-1])
+        if watch:
+            watch(step + 1, Pretrained(model, operators, counts, descriptors, hears, probes, tuple(losses)))
     return Pretrained(model.eval(), operators, counts, descriptors, hears, probes, tuple(losses))
 
 

@@ -9,9 +9,10 @@ import numpy as np
 from workbench.describe.dbsel import select_probes
 from workbench.describe.design import Design
 from workbench.devices.device import DeviceCard
-from workbench.predictor.adapt import HeadConfig, Posterior, PriorMean
+from workbench.predictor import roofline
+from workbench.predictor.adapt import HeadConfig, Posterior, PriorMean, opinions
 from workbench.predictor.adapt import adapt as fit_head
-from workbench.predictor.baselines import FLOORS
+from workbench.predictor.baselines import FLOORS, PEERS
 from workbench.predictor.calibrate import SELECTION_WEIGHTS, interval_factor
 from workbench.predictor.hodm import HODMConfig
 from workbench.predictor.method import (
@@ -26,7 +27,7 @@ from workbench.predictor.method import (
 )
 from workbench.training.fit import FitConfig, Pretrained, pretrain
 
-DEFAULT_SELECTOR = "d_optimal"
+DEFAULT_SELECTOR = "balanced"
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Transferred:
 
     Args:
         estimate: milliseconds with calibrated 90 % intervals for all `a` networks.
-        posterior: the Bayesian head (which probes look like outliers, how far HODM's own prediction was trusted).
+        posterior: the Bayesian head (which probes look like outliers, whose opinion was trusted how far).
         factor: how much the intervals were widened by calibration.
     """
 
@@ -56,30 +57,41 @@ def choose_probes(
     return select_probes(selector or DEFAULT_SELECTOR, pool, count, generator, candidates)
 
 
+def own_opinion(pretrained: Pretrained, probed: Probed, card: DeviceCard | None) -> PriorMean:
+    """HODM's prediction; each probe is predicted from the other probes, so that the evidence judges HODM, not its
+    memory."""
+    place = {row: index for index, row in enumerate(pretrained.probes.tolist())}
+    places = np.array([place[row] for row in probed.rows.tolist()])
+    count, pool = len(places), len(pretrained.probes)
+    readings, known = np.ones(pool), np.zeros(pool, dtype=bool)
+    readings[places], known[places] = probed.ms, True
+    own = pretrained.predict(readings[None], card, known[None])[:, 0]
+    others = np.tile(known, (count, 1))
+    others[np.arange(count), places] = False
+    judged = pretrained.predict(np.tile(readings, (count, 1)), card, others, probed.rows)
+    return PriorMean("hodm", own, np.diagonal(judged).copy())
+
+
 def posterior_on(
-    pretrained: Pretrained, design: Design, probe_ms: np.ndarray, card: DeviceCard | None, config: HeadConfig
+    pretrained: Pretrained, design: Design, probed: Probed, card: DeviceCard | None, config: HeadConfig
 ) -> Posterior:
-    """The Bayesian head around HODM's prediction for a device with these probe latencies (`p` ms)."""
-    count = len(probe_ms)
-    prior = None
-    if count > 1:  # each probe is predicted from the others, so that the evidence judges HODM, not its memory
-        own = pretrained.predict(probe_ms[None], card)[:, 0]
-        repeated, hidden = np.tile(probe_ms, (count, 1)), ~np.eye(count, dtype=bool)
-        others = pretrained.predict(repeated, card, hidden, pretrained.probes)
-        prior = PriorMean(own, np.diagonal(others).copy())
-    return fit_head(design.blocks, pretrained.probes, probe_ms, prior, config)
+    """The Bayesian head around what HODM, the mean source and the mean plausible device say of a device."""
+    priors = opinions(design.shapes, *probed)
+    if len(probed.ms) > 1:
+        priors.append(own_opinion(pretrained, probed, card))
+    return fit_head(design.blocks, *probed, priors, config)
 
 
 def transfer(
     pretrained: Pretrained,
     design: Design,
-    probe_ms: np.ndarray,
+    probed: Probed,
     card: DeviceCard | None,
     factor: float = 1.0,
     config: HeadConfig = HeadConfig(),
 ) -> Transferred:
-    """Adapt ``pretrained`` to a device from its probe latencies; ``factor`` scales the intervals."""
-    posterior = posterior_on(pretrained, design, probe_ms, card, config)
+    """Adapt ``pretrained`` to a device from its probes; ``factor`` scales the intervals."""
+    posterior = posterior_on(pretrained, design, probed, card, config)
     return Transferred(_estimate(posterior, factor), posterior, factor)
 
 
@@ -91,14 +103,17 @@ def _estimate(posterior: Posterior, factor: float) -> Estimate:
 def hodm(
     fit_config: FitConfig = FitConfig(), model_config: HODMConfig = HODMConfig(), head_config: HeadConfig = HeadConfig()
 ) -> Pretrain:
-    """HODM as a method that `evaluation` can run."""
+    """HODM as a method that `evaluation` can run; without a probe it says what the card says (zero-shot)."""
 
     def learn(sources: Sources, design: Design, probes: np.ndarray, generator: np.random.Generator) -> Adapt:
+        zero_shot = roofline.pretrain(sources, design, probes, generator)
         pretrained = pretrain(sources, design, probes, generator, fit_config, model_config)
         factor = interval_factor(sources, design, len(probes), generator, head_config)
 
         def adapt(probed: Probed, card: DeviceCard | None) -> Predict:
-            posterior = posterior_on(pretrained, design, some_probes("hodm", probed).ms, card, head_config)
+            if not len(probed.ms):
+                return zero_shot(probed, card)
+            posterior = posterior_on(pretrained, design, some_probes("hodm", probed), card, head_config)
             return lambda: _estimate(posterior, factor)
 
         return adapt
@@ -106,4 +121,26 @@ def hodm(
     return learn
 
 
-METHODS: dict[str, Pretrain] = {"hodm": hodm(), **FLOORS}
+def without_dialogue(head_config: HeadConfig = HeadConfig()) -> Pretrain:
+    """HODM without its dialogue: the Bayesian head around sources and plausible devices alone, nothing is trained."""
+
+    def learn(sources: Sources, design: Design, probes: np.ndarray, generator: np.random.Generator) -> Adapt:
+        factor = interval_factor(sources, design, len(probes), generator, head_config)
+
+        def adapt(probed: Probed, card: DeviceCard | None) -> Predict:
+            known = some_probes("head", probed)
+            posterior = fit_head(design.blocks, *known, opinions(design.shapes, *known), head_config)
+            return lambda: _estimate(posterior, factor)
+
+        return adapt
+
+    return learn
+
+
+METHODS: dict[str, Pretrain] = {
+    "hodm": hodm(),
+    "head": without_dialogue(),
+    "roofline": roofline.pretrain,
+    **FLOORS,
+    **PEERS,
+}

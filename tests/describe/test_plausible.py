@@ -1,0 +1,59 @@
+"""Plausible devices: positive, additive, repeatable, and as fast or slow as their card says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.toy import SOURCES, toy_networks
+from workbench.describe.plausible import FAMILIES, plausible_costs, plausible_latencies, plausible_mean
+from workbench.devices.device import FAMILIES as USUAL
+from workbench.devices.device import DeviceCard
+
+NETWORKS = toy_networks()
+CARD = DeviceCard("gpu", family="desktop-gpu", batch_size=32, peak_fp32_gflops=1e4, memory_bandwidth_gbps=500)
+
+
+def draw(card: DeviceCard | None = None, count: int = 40, seed: int = 0) -> np.ndarray:
+    return plausible_latencies(NETWORKS, count, np.random.default_rng(seed), card)
+
+
+@pytest.mark.parametrize("card", [None, CARD, DeviceCard("blank")], ids=["none", "card", "blank"])
+def test_latencies_are_positive_additive_and_repeatable(card):
+    latencies = draw(card)
+    assert latencies.shape == (len(NETWORKS), 40)
+    assert np.isfinite(latencies).all()
+    assert (latencies >= 0).all()
+    assert (latencies > 0).mean() > 0.9  # zero: all of it is folded away
+    costs = plausible_costs(NETWORKS, 40, np.random.default_rng(0), card)
+    np.testing.assert_allclose(NETWORKS.counts.astype(float) @ costs, latencies)
+    np.testing.assert_array_equal(latencies, draw(card))
+    assert not np.array_equal(latencies, draw(card, seed=1))
+
+
+def test_every_usual_family_has_its_figures():
+    assert set(FAMILIES) == set(USUAL)
+
+
+@pytest.mark.parametrize(
+    ("change", "slower"),
+    [({"batch_size": 256}, True), ({"peak_fp32_gflops": 1e3}, True), ({"memory_bandwidth_gbps": 50}, True),
+     ({"launch_overhead_us": 500}, True), ({"peak_fp32_gflops": 1e5}, False)],
+)  # fmt: skip
+def test_a_card_moves_latency_the_right_way(change, slower):
+    """With the same random numbers, every single draw."""
+    before, after = draw(CARD), draw(replace(CARD, **change))
+    if "launch_overhead_us" in change:  # the draw that it replaces shifts those after it
+        before, after = np.median(before, keepdims=True), np.median(after, keepdims=True)
+    there = before > 0  # not folded away
+    assert ((after[there] > before[there]) == slower).all()
+
+
+def test_a_mean_device_is_nearer_to_toy_devices_than_a_constant():
+    mean = plausible_mean(draw(count=200))
+    assert mean.mean() == pytest.approx(1)
+    for device in SOURCES.values():
+        actual = device.latency_ms(NETWORKS)
+        assert np.corrcoef(mean, actual)[0, 1] > 0.5

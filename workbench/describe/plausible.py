@@ -1,0 +1,174 @@
+"""Plausible devices: random rooflines over the operators of a space, as far as a card does not pin them down.
+
+Before a device is measured, much is known of it all the same: it computes, it moves activations and weights, it
+launches operators, and it does each of these better for some shapes than for others. A plausible device is one draw of
+these limits. Of one copy of operator i it takes, in milliseconds,
+
+    ((compute_i)^p + (activations_i)^p + (weights_i)^p)^(1/p) + launches_i,
+
+a roofline (Williams et al. 2009) whose corner is rounded by p (1: nothing overlaps; large: everything does). With a
+card, compute follows from peak and batch size, traffic from bandwidth, launches from the family's usual overhead, each
+times a random efficiency; without one, the four take random shares of a relative latency. How efficiency depends on
+channels, image size, kernel size and kind of operator is always random. The medians below are general knowledge of
+inference on such hardware (an operator reaches a third of the peak, a framework needs tens of microseconds to launch
+one on a GPU); no latency table was used to set them.
+
+Shapes: `v` distinct operators, `a` networks, `s` drawn devices.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from workbench.data.networks import Networks
+from workbench.devices.device import DeviceCard
+from workbench.graphs.features import PHYSICS, op_physics
+from workbench.graphs.graph import KINDS
+
+#: Concentration of the Dirichlet distribution of compute, activations, weights and launches where no card is known.
+SHARES = 0.5
+
+
+class Guess(NamedTuple):
+    """A positive figure that is not known: median, and standard deviation of its natural logarithm."""
+
+    median: float
+    spread: float
+
+    def draw(self, generator: np.random.Generator) -> float:
+        """One plausible value."""
+        return self.median * float(np.exp(self.spread * generator.standard_normal()))
+
+
+class Family(NamedTuple):
+    """What is usual of a kind of device where its card is silent.
+
+    Args:
+        flops_per_cycle: of one core, fp32 (multiply-add counts as two).
+        clock_ghz: where the card gives none.
+        efficiency: share of the peak that a mean network reaches, at a batch that fills the device.
+        launch_us: per launch, framework included.
+    """
+
+    flops_per_cycle: Guess
+    clock_ghz: Guess
+    efficiency: Guess
+    launch_us: Guess
+
+
+_CPU = Family(Guess(32, 0.5), Guess(2.5, 0.3), Guess(0.25, 0.7), Guess(10, 0.7))
+_PHONE = Family(Guess(8, 0.5), Guess(2.2, 0.3), Guess(0.25, 0.7), Guess(15, 0.8))
+_GPU = Family(Guess(128, 0.3), Guess(1.5, 0.3), Guess(0.35, 0.6), Guess(20, 0.7))
+_CHIP = Family(Guess(2, 0.3), Guess(0.2, 0.5), Guess(0.4, 0.7), Guess(0.5, 1.5))
+FAMILIES = {
+    "desktop-gpu": _GPU, "server-gpu": _GPU, "laptop-gpu": _GPU, "embedded-gpu": _GPU,
+    "desktop-cpu": _CPU, "server-cpu": _CPU, "laptop-cpu": _CPU,
+    "mobile-cpu": _PHONE, "mobile-gpu": _PHONE, "mobile-dsp": _PHONE,
+    "server-tpu": _CHIP, "edge-tpu": _CHIP, "edge-npu": _CHIP, "vpu": _CHIP, "fpga": _CHIP, "asic": _CHIP,
+}  # fmt: skip
+UNKNOWN_FAMILY = Family(Guess(16, 1.0), Guess(2.0, 0.5), Guess(0.3, 0.8), Guess(10, 1.2))
+
+#: What a device without the figure may have: cores, and 10^9 bytes per second.
+CORES, BANDWIDTH = Guess(8, 1.0), Guess(30, 1.2)
+#: Share of the nominal bandwidth that activations and weights reach.
+ACTIVATIONS, WEIGHTS = Guess(0.5, 0.5), Guess(0.6, 0.6)
+
+
+def plausible_costs(
+    networks: Networks, count: int, generator: np.random.Generator, card: DeviceCard | None = None
+) -> np.ndarray:
+    """`v x s` cost of one copy of each operator on ``count`` devices: milliseconds with a ``card``, else relative to
+    the mean network."""
+    work = _Work.of(networks)
+    return np.stack([_one(work, networks, card, generator) for _ in range(count)], axis=1)
+
+
+def plausible_latencies(
+    networks: Networks, count: int, generator: np.random.Generator, card: DeviceCard | None = None
+) -> np.ndarray:
+    """`a x s` latency of all networks on ``count`` plausible devices; see `plausible_costs`."""
+    return networks.counts.astype(np.float64) @ plausible_costs(networks, count, generator, card)
+
+
+def plausible_mean(latencies: np.ndarray) -> np.ndarray:
+    """`a` mean over devices of latency relative to each device's own mean."""
+    return (latencies / latencies.mean(axis=0)).mean(axis=1)
+
+
+class _Work(NamedTuple):
+    """What one copy of each of the `v` operators demands; ``total`` are FLOPs, activation bytes, weight bytes and
+    launches of the mean network, all else is relative to it."""
+
+    flops: np.ndarray  # 4 x v: dense, depthwise, grouped, elementwise
+    activations: np.ndarray
+    weights: np.ndarray
+    launches: np.ndarray
+    total: tuple[float, float, float, float]
+    channels: np.ndarray  # 2 x v: in, out
+    size: np.ndarray
+    kernel: np.ndarray
+    kind: np.ndarray
+    mean_count: np.ndarray  # v copies in the mean network
+
+    @classmethod
+    def of(cls, networks: Networks) -> _Work:
+        raw = dict(zip(PHYSICS, op_physics(networks.operators).T, strict=True))
+        mean = networks.counts.astype(np.float64).mean(axis=0)
+        flops = np.stack([raw[f"{name}_flops"] for name in ("dense", "depthwise", "grouped", "elementwise")])
+        activations = raw["bytes_read"] + raw["bytes_written"] - raw["weight_bytes"]
+        parts = (flops[:3].sum(axis=0), activations, raw["weight_bytes"], raw["launches"])
+        total = tuple(max(float(mean @ part), 1e-12) for part in parts)
+        ops = networks.operators
+        return cls(
+            flops / total[0], activations / total[1], raw["weight_bytes"] / total[2], raw["launches"] / total[3],
+            total, np.array([[op.in_channels for op in ops], [op.out_channels for op in ops]], dtype=np.float64),
+            np.array([op.out_size for op in ops], dtype=np.float64), np.array([op.kernel for op in ops]),
+            np.array([KINDS[op.kind] for op in ops]), mean,
+        )  # fmt: skip
+
+
+def _one(work: _Work, networks: Networks, card: DeviceCard | None, draw: np.random.Generator) -> np.ndarray:
+    compute = _compute(work, draw)
+    shares = draw.dirichlet([SHARES] * 4) if card is None else _milliseconds(work.total, card, draw)
+    demands = np.stack([shares[0] * compute, shares[1] * work.activations, shares[2] * work.weights])
+    corner = np.exp(draw.uniform(0, 2.5))
+    scale = max(float(demands.max()), 1e-30)
+    body = scale * ((demands / scale) ** corner).sum(axis=0) ** (1 / corner)
+    cost = body + shares[3] * work.launches
+    cost *= np.exp(0.3 * draw.standard_normal(len(KINDS)))[work.kind]  # some kinds are badly implemented somewhere
+    cost *= np.exp(0.15 * draw.standard_normal(len(cost)))  # and so is any single shape
+    folds = draw.random() < 0.5  # a runtime that folds away what cannot change the output
+    return np.where(networks.live, cost, 0.0) if folds else cost
+
+
+def _compute(work: _Work, draw: np.random.Generator) -> np.ndarray:
+    """`v` compute per operator relative to the mean network, with a random taste for shapes."""
+    slower = np.exp(draw.uniform(0, (2.5, 2.0)))  # depthwise and grouped convolutions reuse little
+    flops = work.flops[0] + slower[0] * work.flops[1] + slower[1] * work.flops[2]
+    flops = flops + np.exp(draw.normal(-3, 1)) * work.flops[3]
+    wide, large = np.exp(draw.uniform(np.log(0.5), np.log(128))), np.exp(draw.uniform(np.log(0.1), np.log(10)))
+    used = (work.channels / (work.channels + wide)).prod(axis=0) * work.size / (work.size + large)
+    taste = np.exp(draw.normal(0, (0.25, 0.35)))
+    flops = flops / used * np.where(work.kernel >= 5, taste[0], 1.0) * np.where(work.kernel == 1, taste[1], 1.0)
+    return flops / max(float(work.mean_count @ flops), 1e-12)
+
+
+def _milliseconds(total: tuple[float, ...], card: DeviceCard, draw: np.random.Generator) -> np.ndarray:
+    """Compute, activations, weights and launches of the mean network on a device with this card."""
+    family = FAMILIES.get(card.family or "", UNKNOWN_FAMILY)
+    batch = card.batch_size or 1
+    peak = card.peak_fp32_gflops or (
+        (card.cores or CORES.draw(draw))
+        * (card.clock_ghz or family.clock_ghz.draw(draw))
+        * family.flops_per_cycle.draw(draw)
+    )
+    bandwidth = card.memory_bandwidth_gbps or BANDWIDTH.draw(draw)
+    launch_us = card.launch_overhead_us or family.launch_us.draw(draw)
+    return np.array([
+        batch * total[0] / (peak * family.efficiency.draw(draw) * 1e6),
+        batch * total[1] / (bandwidth * ACTIVATIONS.draw(draw) * 1e6),
+        total[2] / (bandwidth * WEIGHTS.draw(draw) * 1e6),
+        total[3] * launch_us * 1e-3,
+    ])  # fmt: skip

@@ -1,0 +1,192 @@
+"""The tasks of a file, run one after another under the ledger's rules."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from workbench.config import WorkbenchError, lookup
+from workbench.data.sources import data_folders
+from workbench.data.tasks import Task, read_tasks
+from workbench.describe.dbsel import SELECTORS
+from workbench.evaluation.journal import Journal, key
+from workbench.evaluation.metrics import METRICS
+from workbench.evaluation.setting import Setting, prepare
+from workbench.evaluation.unit import Cell, Plan, Unit, run_unit
+from workbench.training.adaptive import ADAPTIVE
+from workbench.training.transfer import DEFAULT_SELECTOR, METHODS
+
+
+@dataclass
+class EvaluationResult:
+    """What an evaluation gives back.
+
+    Args:
+        results: one record per task, target device, seed, number of probes and method, with the fields of DESIGN
+            section 5.
+        floors: records of the same fields for every floor that was not asked for, with the same probes.
+        predictions: ``task, device, arch, role (probe|test), predicted_ms, low_ms, high_ms`` (and ``seed, method,
+            probes``).
+        cells: what `differences` and `by_quantile` are made from, one per task, target device, seed and number of
+            probes.
+        failures: name of what did not run (the task, with its method and number of probes where there are several)
+            to the reason.
+        notes: things to know about the splits and the floors, such as shared hardware.
+    """
+
+    results: list[dict[str, Any]] = field(default_factory=list)
+    floors: list[dict[str, Any]] = field(default_factory=list)
+    predictions: pd.DataFrame = field(default_factory=pd.DataFrame)
+    cells: list[Cell] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def task_means(self) -> pd.DataFrame:
+        """Mean metrics per task (and per method and number of probes where there are several)."""
+        frame = pd.DataFrame(self.results)
+        if frame.empty:
+            return frame
+        keys = ["task", *(name for name in ("method", "probes") if frame[name].nunique() > 1)]
+        return frame.groupby(keys, sort=False)[list(METRICS)].mean()
+
+
+def evaluate(
+    tasks_file: str | Path,
+    data: Sequence[str | Path] = (),
+    only: Sequence[str] | None = None,
+    method: str | Sequence[str] = "hodm",
+    probes: int | Sequence[int] = 10,
+    selector: str | None = None,
+    seeds: Sequence[int] = (0,),
+    progress: Callable[[str], None] | None = None,
+    width: float | None = None,
+    predictions: bool = True,
+    journal: Journal | None = None,
+    advance: Callable[[int, int], None] | None = None,
+) -> EvaluationResult:
+    """Run one or several methods on the tasks of a file, with the same probes.
+
+    Args:
+        tasks_file: JSON, see `read_tasks`.
+        data: folders with latency tables; see `load_table`.
+        only: names of the tasks to run; all if None.
+        method: keys of `METHODS`.
+        probes: measurements per target device (the budget of adaptive selection); with several numbers, everything
+            runs with each of them. With 0, methods that need no measurement are told none.
+        selector: key of `SELECTORS`, or "adaptive"; the default one if None.
+        seeds: each draws other source samples and other initial weights.
+        progress: called with one line per finished record.
+        width: adaptive selection stops at this width of its 90 % intervals, relative to the prediction; None spends
+            the budget.
+        predictions: whether to keep every prediction, which is much for many methods and numbers of probes.
+        journal: where finished pieces are kept, and taken from if they are there.
+        advance: called with the numbers of finished pieces and of all.
+
+    Raises:
+        WorkbenchError: a bad task file, data folder, method, selector, width or number of probes. A task that fails is
+            reported in ``failures``.
+    """
+    methods = (method,) if isinstance(method, str) else tuple(dict.fromkeys(method))
+    counts = (probes,) if isinstance(probes, int) else tuple(dict.fromkeys(probes))
+    seeds = tuple(dict.fromkeys(seeds))
+    plan = Plan(methods, selector or DEFAULT_SELECTOR, width, predictions)
+    _check(plan, counts, seeds)
+    data_folders(data)
+    tasks = read_tasks(tasks_file, only)
+
+    outcome, frames = EvaluationResult(), []
+    pieces = len(counts) * len(seeds)
+    for number, task in enumerate(tasks):
+        for done, unit in enumerate(_units(task, data, plan, counts, seeds, journal, outcome), start=1):
+            frames += [unit.predictions] if len(unit.predictions) else []
+            for record in unit.results if progress else ():
+                progress(_line(record, plan, counts))
+            if advance:
+                advance(number * pieces + done, len(tasks) * pieces)
+    if frames:
+        outcome.predictions = pd.concat(frames, ignore_index=True)
+    return outcome
+
+
+def _check(plan: Plan, counts: Sequence[int], seeds: Sequence[int]) -> None:
+    for name in plan.methods:
+        lookup("method", METHODS, name)
+    lookup("selector", dict.fromkeys([*SELECTORS, ADAPTIVE]), plan.selector)
+    if plan.width is not None and plan.selector != ADAPTIVE:
+        raise WorkbenchError(
+            f"A width to stop at expects the selector '{ADAPTIVE}', got '{plan.selector}'; choose that, or no width."
+        )
+    if plan.width is not None and not plan.width > 0:
+        raise WorkbenchError(f"A width to stop at expects a number above 0, got {plan.width}; correct it.")
+    for what, values in (("method", plan.methods), ("number of probes", counts), ("seed", seeds)):
+        if not values:
+            raise WorkbenchError(f"An evaluation expects at least one {what}, got none; give one.")
+    if min(counts) < 0:
+        raise WorkbenchError(f"The number of probes expects at least 0, got {min(counts)}; correct it.")
+    if min(seeds) < 0:
+        raise WorkbenchError(f"A seed expects a whole number of at least 0, got {min(seeds)}; correct it.")
+
+
+def _units(
+    task: Task,
+    data: Sequence[str | Path],
+    plan: Plan,
+    counts: Sequence[int],
+    seeds: Sequence[int],
+    journal: Journal | None,
+    outcome: EvaluationResult,
+) -> Iterator[Unit]:
+    """The pieces of ``task``, each after it was added to ``outcome``; what failed with one seed is not tried again."""
+    try:
+        setting = prepare(task, data)
+    except WorkbenchError as error:
+        outcome.failures[task.name] = str(error)
+        return
+    outcome.notes += setting.notes
+    for probes, seed in itertools.product(counts, seeds):
+        names = {method: _varied(task.name, method, probes, plan, counts) for method in plan.methods}
+        if set(names.values()) <= set(outcome.failures):
+            continue
+        unit = _unit(setting, plan, probes, seed, journal)
+        outcome.results += unit.results
+        outcome.floors += unit.floors
+        outcome.cells += unit.cells
+        outcome.failures |= {names[method]: sentence for method, sentence in unit.failures.items()}
+        outcome.notes += [note for note in unit.notes if note not in outcome.notes]
+        yield unit
+
+
+def _unit(setting: Setting, plan: Plan, probes: int, seed: int, journal: Journal | None) -> Unit:
+    """A piece of work, from the journal or anew."""
+    place = key(setting, plan, probes, seed) if journal else ""
+    unit = journal.load(place) if journal else None
+    if unit is not None:
+        return unit
+    try:
+        unit = run_unit(setting, plan, probes, seed)
+    except WorkbenchError as error:
+        return Unit(failures=dict.fromkeys(plan.methods, str(error)))
+    if journal:
+        journal.keep(place, unit)
+    return unit
+
+
+def _varied(what: str, method: str, probes: int, plan: Plan, counts: Sequence[int]) -> str:
+    """``what``, with method and number of probes where there are several."""
+    parts = [what]
+    parts += [method] if len(plan.methods) > 1 else []
+    parts += [f"{probes} probes"] if len(counts) > 1 else []
+    return ", ".join(parts)
+
+
+def _line(record: dict[str, Any], plan: Plan, counts: Sequence[int]) -> str:
+    where = f"{record['task']} seed {record['seed']} {record['device']}"
+    return (
+        f"{_varied(where, record['method'], record['probes'], plan, counts)}: Spearman {record['spearman']:.3f}, "
+        f"RAE {record['rae']:.3f}, coverage {record['coverage90']:.2f}, {record['target_reads']} reads"
+    )

@@ -1,0 +1,153 @@
+"""The story of a transfer: how well a device that nothing was learnt from is predicted, with how many measurements."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from workbench.config import WorkbenchError
+from workbench.data.sources import load_table
+from workbench.data.table import LatencyTable
+from workbench.data.tasks import Task, write_tasks
+from workbench.evaluation import METRICS, evaluate
+from workbench.insight import figures
+from workbench.insight.hodm_training import thinned
+from workbench.insight.labels import short_arch
+from workbench.insight.quickstart import Tracker
+from workbench.training.lesson import choose_sources
+
+
+@dataclass(frozen=True)
+class TransferCurve:
+    """What `transfer_curve` found out.
+
+    Args:
+        task: source devices and the one target.
+        table: milliseconds on all of them.
+        results: a row per method, number of probes and seed: ``method, probes, seed``, `METRICS`, ``target_reads``.
+        predictions: ``probes`` and ``seed`` beside ``arch, role (probe|check), predicted_ms, low_ms, high_ms,
+            measured_ms``, for every measured network.
+        detail: the number of probes that is looked at closely.
+        notes: what is not wholly unseen, and what was left out.
+    """
+
+    task: Task
+    table: LatencyTable
+    results: pd.DataFrame
+    predictions: pd.DataFrame
+    detail: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def target(self) -> str:
+        """Name of the target device."""
+        return self.task.target[0]
+
+    @property
+    def main(self) -> pd.DataFrame:
+        """The predictions with ``detail`` probes and the first seed."""
+        frame = self.predictions[self.predictions["probes"] == self.detail]
+        return frame[frame["seed"] == frame["seed"].min()].drop(columns=["probes", "seed"])
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row per number of probes: HODM's metrics and those of the best floor, as means over the seeds."""
+        means = self.results.groupby(["method", "probes"])[list(METRICS)].mean()
+        floors = means["rae"].drop("hodm").unstack("probes")
+        best = {"floor": floors.idxmin(), "floor_rae": floors.min()}
+        shown = ["spearman", "rae", "mdape", "acc10", "coverage90", "width90"]
+        return means.loc["hodm"][shown].assign(**best).reset_index()
+
+    @cached_property
+    def probes(self) -> pd.DataFrame:
+        """The networks that were measured, the most informative first: ``network, measured_ms, predicted_ms, ...``."""
+        frame = self.main[self.main["role"] == "probe"]
+        order = self.table.frame[self.target].rank(pct=True)
+        return pd.DataFrame(
+            {
+                "network": frame["arch"].map(short_arch),
+                "measured_ms": frame["measured_ms"],
+                "slower than (%)": (100 * order.reindex(frame["arch"]).to_numpy()).round(),
+                "predicted_ms": frame["predicted_ms"],
+            }
+        ).reset_index(drop=True)
+
+    @cached_property
+    def figures(self) -> dict[str, go.Figure]:
+        """Every figure, by name."""
+        checks = self.main[self.main["role"] == "check"]
+        return {
+            "learning_curve": figures.learning_curve(self.results),
+            "predicted_against_measured": figures.predicted_against_measured(thinned(self.main)),
+            "error_by_quantile": figures.error_by_quantile(checks),
+            "signature": figures.signature(self._signatures()),
+        }
+
+    def _signatures(self) -> pd.DataFrame:
+        archs = self.main.loc[self.main["role"] == "probe", "arch"]
+        wide = self.table.frame.loc[archs, [*self.task.source, self.target]].dropna(axis=1)
+        frame = wide.reset_index().melt("arch", var_name="device", value_name="latency_ms")
+        return frame.assign(role=np.where(frame["device"] == self.target, "target", "source"))
+
+    def keep(self, run: Tracker) -> None:
+        """Log metrics (the number of probes is the step), tables and figures to ``run``."""
+        run.log_history(self.summary.drop(columns="floor").rename(columns={"probes": "step"}))
+        for name, table in (("results", self.results), ("summary", self.summary), ("probes", self.probes)):
+            run.log_table(table, f"{name}.csv")
+        run.log_table(self.main, "predictions.parquet")
+        for name, figure in self.figures.items():
+            run.log_figure(figure, f"figures/{name}", html=False)
+
+
+def transfer_curve(
+    space: str,
+    target: str,
+    sources: Sequence[str] = (),
+    folders: Sequence[str | Path] = (),
+    samples: int = 900,
+    probes: Sequence[int] = (3, 5, 10, 20),
+    seeds: Sequence[int] = (0,),
+    detail: int = 10,
+    progress: Callable[[int, int], None] | None = None,
+) -> TransferCurve:
+    """Predict ``target`` again and again, with more and more measurements, under the rules of `evaluate`.
+
+    Args:
+        space: search space.
+        target: a device of the tables; nothing is learnt from it.
+        sources: devices to learn from; none: see `choose_sources`.
+        folders: of latency tables, see `load_table`.
+        samples: networks to learn from.
+        probes: numbers of measurements.
+        seeds: each draws other networks and other initial weights.
+        detail: the number of measurements to look at closely; the nearest of ``probes`` above 0 is taken.
+        progress: called with the numbers of finished transfers and of all.
+
+    Raises:
+        WorkbenchError: an unknown space or device, or a prediction that could not be made.
+    """
+    whole = load_table(space, None, folders)
+    whole.column(target)
+    chosen = tuple(sources) or choose_sources(whole, [target])
+    task = Task(target, space, chosen, (target,), samples)
+    if not any(count > 0 for count in probes):
+        raise WorkbenchError(f"A curve of a transfer expects a number of probes above 0, got {list(probes)}; add one.")
+    with tempfile.TemporaryDirectory() as folder:
+        file = write_tasks(Path(folder) / "task.json", [task])
+        found = evaluate(file, folders, probes=tuple(probes), seeds=seeds, advance=progress)
+    for failure in found.failures.values():
+        raise WorkbenchError(f"{target} could not be predicted: {failure}")
+    table = whole.select([*chosen, target])
+    frame = found.predictions.assign(measured_ms=found.predictions["arch"].map(table.column(target)))
+    frame["role"] = frame["role"].replace("test", "check")
+    columns = ["probes", "seed", "arch", "role", "predicted_ms", "low_ms", "high_ms", "measured_ms"]
+    nearest = min((count for count in probes if count > 0), key=lambda count: abs(count - detail))
+    rows = pd.DataFrame([*found.results, *found.floors])[["method", "probes", "seed", *METRICS, "target_reads"]]
+    return TransferCurve(task, table, rows, frame[columns], nearest, tuple(found.notes))

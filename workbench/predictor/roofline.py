@@ -1,0 +1,127 @@
+"""Zero-shot prediction: what a device's card alone says about its latencies, corrected by what source devices showed.
+
+`plausible` draws rooflines that agree with the card; their logarithmic mean is the first guess, their spread its
+uncertainty. Every source device that has a card was guessed in the same way, with the same random numbers, and is known
+to have missed by so much on every network. A miss speaks for the target as far as both devices are alike: simple
+kriging of log residuals (Matheron 1963) over capability space, where likeness falls with every figure that both cards
+know, and with the family. The mean of a device's misses (its software is slower than thought) is partly common to all
+devices; the shape of its misses over networks tells nothing about devices of another kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from workbench.describe.capability import ENTRIES, capability_vector
+from workbench.describe.design import Design
+from workbench.describe.plausible import plausible_latencies
+from workbench.devices.device import DeviceCard
+from workbench.predictor.method import Z90, Adapt, Estimate, Predict, Probed, Sources
+
+#: Plausible devices per card, and the seed that all cards share.
+DRAWS, SEED = 200, 0
+#: Standard deviation of the logarithm that the rooflines' spread does not show: what no card tells.
+UNTOLD = 0.3
+
+
+class Kinship(NamedTuple):
+    """Correlation of the misses of devices with equal cards, by how they are related; ``own`` is the variance that
+    belongs to one device alone, beside it."""
+
+    same_family: float
+    same_class: float  # CPU, GPU, or other
+    others: float
+    own: float
+
+
+#: A device's mean miss: a third of it is common to all, another third to the family or half of that to the class.
+LEVEL = Kinship(0.75, 0.5, 0.35, 0.25)
+#: Its misses on single networks; set by letting each source device of the published tasks be predicted from the others.
+SHAPE = Kinship(1.0, 0.6, 0.0, 0.3)
+
+
+class Guess(NamedTuple):
+    """Natural logarithm of milliseconds for `a` networks: mean and standard deviation."""
+
+    log_ms: np.ndarray
+    sd: np.ndarray
+
+    def estimate(self) -> Estimate:
+        """Median and 90 % interval in milliseconds."""
+        return Estimate(*(np.exp(self.log_ms + step * Z90 * self.sd) for step in (0.0, -1.0, 1.0)))
+
+
+class ZeroShot:
+    """Guesses latencies from cards; see the module's docstring.
+
+    Args:
+        sources, design: the source side.
+    """
+
+    def __init__(self, sources: Sources, design: Design) -> None:
+        self.networks = sources.networks
+        known = [(name, card) for name in sources.devices if (card := sources.cards.get(name)) and card.family]
+        self.cards = [card for _, card in known]
+        columns = [sources.devices.index(name) for name, _ in known]
+        least = 1e-3  # the design is linear and may fall below zero
+        actual = np.log(np.maximum(design.source[:, columns], least) * sources.mean_ms[columns])
+        self.misses = actual - np.stack([self._rooflines(card).log_ms for card in self.cards], 1) if known else actual
+
+    def guess(self, card: DeviceCard) -> Guess:
+        """What ``card`` says."""
+        first = self._rooflines(card)
+        if not self.cards:
+            return first
+        levels = self.misses.mean(axis=0)
+        level, explained = kriging_weights(self.cards, card, LEVEL)
+        shape, _ = kriging_weights(self.cards, card, SHAPE)
+        log_ms = first.log_ms + levels @ level + (self.misses - levels) @ shape
+        return Guess(log_ms, first.sd * np.sqrt(1 - explained))
+
+    def _rooflines(self, card: DeviceCard) -> Guess:
+        drawn = plausible_latencies(self.networks, DRAWS, np.random.default_rng(SEED), card)
+        logs = np.log(np.maximum(drawn, 1e-3 * drawn.mean(axis=0)))
+        return Guess(logs.mean(axis=1), np.sqrt(logs.var(axis=1) + UNTOLD**2))
+
+
+def kriging_weights(cards: Sequence[DeviceCard], card: DeviceCard, kinship: Kinship) -> tuple[np.ndarray, float]:
+    """How far each source's miss speaks for the target, and the share of its variance that is explained so."""
+    among = np.array([[likeness(one, other, kinship) for other in cards] for one in cards])
+    among += kinship.own * np.eye(len(cards))
+    towards = np.array([likeness(one, card, kinship) for one in cards])
+    weights = np.linalg.solve(among, towards)
+    return weights, float(np.clip(weights @ towards, 0.0, 0.95))
+
+
+def likeness(one: DeviceCard, other: DeviceCard, kinship: Kinship) -> float:
+    """Correlation of two devices' misses, between 0 and 1; falls to exp(-1/2) of their kinship where one figure differs
+    by a power of ten."""
+    first, second = capability_vector(one), capability_vector(other)
+    both = first.known & second.known
+    both[ENTRIES.index("threads")] = False  # part of how a CPU was run, told by few cards
+    apart = np.abs(first.values - second.values)[both]
+    kinds = [(card.family or "").split("-")[-1] for card in (one, other)]
+    related = (one.family == other.family, kinds[0] == kinds[1], True).index(True)
+    return kinship[related] * float(np.exp(-0.5 * (apart**2).sum() / max(np.sqrt(both.sum()), 1.0)))
+
+
+def pretrain(sources: Sources, design: Design, probes: np.ndarray, generator: np.random.Generator) -> Adapt:
+    """The zero-shot guess as a method; probes, if there are any, set its scale and its intervals."""
+    zero_shot = ZeroShot(sources, design)
+
+    def adapt(probed: Probed, card: DeviceCard | None) -> Predict:
+        guess = zero_shot.guess(card or DeviceCard("unknown"))
+
+        def predict() -> Estimate:
+            if not len(probed.ms):
+                return guess.estimate()
+            ratios = np.log(probed.ms) - guess.log_ms[probed.rows]
+            spread = ratios.std(ddof=1) if len(ratios) > 1 else float(guess.sd.mean())
+            return Guess(guess.log_ms + np.median(ratios), np.full_like(guess.sd, max(spread, 1e-3))).estimate()
+
+        return predict
+
+    return adapt

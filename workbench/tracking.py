@@ -6,6 +6,7 @@ folder ``mlruns/``: the database ``mlflow.db`` and one artifact folder per exper
 
 from __future__ import annotations
 
+import logging
 import numbers
 import os
 import re
@@ -263,16 +264,15 @@ def _pack(folder: Path, load: Load, example: pd.DataFrame, place: Path) -> Path:
     from mlflow.models import infer_signature
     from mlflow.pyfunc import save_model
 
+    logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
     code, packed = place / "load_model.py", place / "packed"
     code.write_text(MODEL_CODE.format(module=load.__module__, function=load.__name__))
-    save_model(
-        packed,
-        python_model=code,
-        artifacts={"weights": str(folder)},
-        signature=infer_signature(example, load(folder)(example)),
-        input_example=example,
-        pip_requirements=[f"workbench-latency=={__version__}"],  # MLflow would try out what is imported: half a minute
-    )
+    parts = {"python_model": code, "artifacts": {"weights": str(folder)}}
+    parts |= {"signature": infer_signature(example, load(folder)(example)), "input_example": example}
+    parts["pip_requirements"] = [
+        f"workbench-latency=={__version__}"
+    ]  # MLflow would try what is imported: half a minute
+    save_model(packed, **parts)
     return packed
 
 
@@ -280,6 +280,7 @@ def _client(uri: str) -> MlflowClient:
     """A client whose SQLite database exists and is complete."""
     prepare(uri)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # MLflow reads it while it is imported
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=uri)
@@ -287,8 +288,6 @@ def _client(uri: str) -> MlflowClient:
 
 def _fill_database(database: Path, artifacts: Path) -> None:
     """Create MLflow's tables in the new file ``database``; its Default experiment writes to ``artifacts``."""
-    import logging
-
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 

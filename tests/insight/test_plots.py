@@ -196,6 +196,8 @@ def test_learning_curve_shows_the_spread_of_the_focus_only(inputs: Inputs) -> No
     assert "linear, by 0.25" in figure.layout.title.subtitle.text
     with pytest.raises(WorkbenchError, match="'ours'"):
         function(**arguments, focus="ours")
+    assert figure.layout.yaxis2.type != "log"
+    assert function(arguments["frame"].replace({"rae": {0.9: 3.0}})).layout.yaxis2.type == "log"
     alone = function(arguments["frame"].query("method == 'hodm'"))
     assert "floor" not in alone.layout.title.subtitle.text
 

@@ -67,6 +67,12 @@ def test_details_are_of_one_seed_and_one_number_of_probes(curve):
     assert curve.probes["slower than (%)"].between(0, 100).all()
 
 
+def test_it_says_how_foreign_the_target_is(curve):
+    assert curve.origin == (
+        "5 source devices, 0 of them on the hardware of phone: a transfer to hardware that was not seen."
+    )
+
+
 def test_every_figure_is_drawn(curve):
     assert set(curve.figures) == {"learning_curve", "predicted_against_measured", "error_by_quantile", "signature"}
 

@@ -2,8 +2,9 @@
 
 Drawn with replacement are the cells of a task (a device with a seed) and, within each, its test architectures, the
 same ones for every method (Efron & Tibshirani 1993, ch. 8 and 13). So an interval speaks about other devices of the
-task's kind, other seeds and other architectures. Many comparisons are made at once and none is corrected for the
-others: of twenty between equal methods, one will look like a difference.
+task's kind, other seeds and other architectures. Seeds of one device are cells of their own although they are alike,
+so with few devices it is rather too narrow. Many comparisons are made at once and none is corrected for the others: of
+twenty between equal methods, one will look like a difference.
 
 Shapes: `r` resamples, `n` architectures of a cell, `c` cells.
 """

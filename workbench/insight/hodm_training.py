@@ -129,7 +129,7 @@ class HODMTraining:
         readings |= {device: target.probe_ms for device, target in self.targets.items()}
         rows = {}
         for device, probe_ms in readings.items():
-            costs = self.pretrained.dialogue(probe_ms[None], cards.get(device)).costs[0].numpy()  # v x q
+            costs = self.pretrained.dialogue(probe_ms[None], cards.get(device)).costs[0].double().numpy()  # v x q
             charged = networks.counts.mean(axis=0) @ costs
             rows[device] = 100 * charged / charged.sum()
         return pd.DataFrame(rows, index=names).T.rename_axis("device")

@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 from workbench.config import WorkbenchError
 from workbench.data.sources import load_table
 from workbench.data.table import LatencyTable
-from workbench.data.tasks import Task, write_tasks
+from workbench.data.tasks import Split, Task, write_tasks
 from workbench.evaluation import METRICS, evaluate
 from workbench.insight import figures
 from workbench.insight.hodm_training import thinned
@@ -35,7 +35,6 @@ class TransferCurve:
         predictions: ``probes`` and ``seed`` beside ``arch, role (probe|check), predicted_ms, low_ms, high_ms,
             measured_ms``, for every measured network.
         detail: the number of probes that is looked at closely.
-        notes: what is not wholly unseen, and what was left out.
     """
 
     task: Task
@@ -43,12 +42,19 @@ class TransferCurve:
     results: pd.DataFrame
     predictions: pd.DataFrame
     detail: int
-    notes: tuple[str, ...] = ()
 
     @property
     def target(self) -> str:
         """Name of the target device."""
         return self.task.target[0]
+
+    @property
+    def origin(self) -> str:
+        """One sentence on what was learnt from, and how foreign the target is to it."""
+        count = len(self.task.source)
+        shared = len(Split(self.table, self.task.source, self.target, named=True).shared)
+        kind = "a transfer between ways of running it" if shared else "a transfer to hardware that was not seen"
+        return f"{count} source devices, {shared} of them on the hardware of {self.target}: {kind}."
 
     @property
     def main(self) -> pd.DataFrame:
@@ -150,4 +156,4 @@ def transfer_curve(
     columns = ["probes", "seed", "arch", "role", "predicted_ms", "low_ms", "high_ms", "measured_ms"]
     nearest = min((count for count in probes if count > 0), key=lambda count: abs(count - detail))
     rows = pd.DataFrame([*found.results, *found.floors])[["method", "probes", "seed", *METRICS, "target_reads"]]
-    return TransferCurve(task, table, rows, frame[columns], nearest, tuple(found.notes))
+    return TransferCurve(task, table, rows, frame[columns], nearest)

@@ -12,6 +12,9 @@ from workbench.predictor.method import Z90, Sources
 #: Block scales at which probes are chosen: the middle of what adaptation then averages over.
 SELECTION_WEIGHTS = (1.0, 0.6, 0.1)
 
+#: Probes with which a source device is played at most: 60 (a pool for adaptive probing) would take minutes per task.
+MOST_PROBES = 20
+
 
 def interval_factor(
     sources: Sources, design: Design, count: int, generator: np.random.Generator, config: HeadConfig = HeadConfig()
@@ -19,12 +22,13 @@ def interval_factor(
     """How much wider than the posterior's own 90 % intervals the right ones are, at least 1.
 
     For each source device the design is built without it and without its siblings (devices with the same hardware,
-    which a target does not have; where all are siblings, they stay), ``count`` probes are chosen among its measured
-    networks, the head is adapted to them, and the standardised misses on its other networks are collected. The factor
-    puts their 90 % quantile where it belongs, but never narrows: that the sources could be predicted more precisely is
-    no promise for a device unlike them. HODM's prior mean has seen the device and is left out.
+    which a target does not have; where all are siblings, they stay), ``count`` probes (at most `MOST_PROBES`) are
+    chosen among its measured networks, the head is adapted to them, and the standardised misses on its other networks
+    are collected. The factor puts their 90 % quantile where it belongs, but never narrows: that the sources could be
+    predicted more precisely is no promise for a device unlike them. HODM's prior mean has seen the device and is left
+    out.
     """
-    scores = []
+    count, scores = min(count, MOST_PROBES), []
     for device in range(len(sources.devices) if len(sources.devices) > 1 else 0):
         measured = np.nonzero(~np.isnan(sources.latency_ms[:, device]))[0]
         if len(measured) < 2 * count + 10:

@@ -58,18 +58,18 @@ class Lesson:
 
     @property
     def devices(self) -> pd.DataFrame:
-        """One row per device: ``device, role, hardware, networks`` (measured) and ``shares`` (targets: sources with the
-        same hardware)."""
-        shared = {split.target: ", ".join(split.shared) for split in self.splits}
+        """One row per device: ``device, role, networks`` (measured), ``hardware``, and with how many sources a target
+        shares it."""
+        shared = {split.target: f"{len(split.shared)} of {len(split.source)} sources" for split in self.splits}
         names = [*self.sources.devices, *shared]
         hardware = [self.table.hardware(name) for name in names]
         return pd.DataFrame(
             {
                 "device": names,
                 "role": ["source"] * len(self.sources.devices) + ["target"] * len(shared),
-                "hardware": ["unknown" if name is None else name for name in hardware],
                 "networks": self.table.frame[names].notna().sum().to_numpy(),
-                "shares": [shared.get(name, "") for name in names],
+                "hardware": ["unknown" if name is None else name for name in hardware],
+                "shared with": [shared.get(name, "") for name in names],
             }
         )
 

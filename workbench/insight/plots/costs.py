@@ -9,10 +9,12 @@ import plotly.graph_objects as go
 from workbench.config import WorkbenchError
 from workbench.insight.frames import checked, finite
 from workbench.insight.labels import milliseconds, plural, safe
-from workbench.insight.template import AMBER, AXIS, BLUE, GREEN, GREY, INK, PAPER, PURPLE, SKY, blank
+from workbench.insight.template import AMBER, AXIS, BLUE, GREEN, GREY, INK, PAPER, PURPLE, SKY, TOP_MARGIN, blank
 
 FIGURE = "operator-costs"
 MOST_ROWS = 40
+ROW_PIXELS = 21
+LEGEND_PIXELS = 50  # from the axis down to the legend: ticks and title are between them
 CORRECTION = "correction"
 REST = "rest"
 KIND_COLOURS = (BLUE, AMBER, GREEN, PURPLE, SKY)
@@ -47,7 +49,7 @@ def operator_costs(frame: pd.DataFrame, measured_ms: float | None = None) -> go.
         _message(whole, total, measured_ms),
         x="Predicted latency, added up (ms)",
         y="Operator, input to output",
-        height=190 + 21 * (len(frame) + 1),
+        height=220 + ROW_PIXELS * (len(frame) + 1),
     )
     frame["start"] = frame["predicted_ms"].cumsum() - frame["predicted_ms"]
     frame["row"] = np.arange(len(frame))
@@ -68,7 +70,9 @@ def _cost_axes(figure: go.Figure, frame: pd.DataFrame, longest: float) -> None:
         tickfont_size=11,
     )
     figure.update_xaxes(range=[min(0.0, 1.06 * frame["start"].min()), 1.14 * longest])
-    figure.update_layout(barmode="overlay")
+    # Names of operators take half of the width, so the legend needs several rows: above, they would cover the message.
+    below = -LEGEND_PIXELS / (ROW_PIXELS * len(labels))
+    figure.update_layout(barmode="overlay", legend={"y": below, "yanchor": "top"}, margin_t=TOP_MARGIN - 30)
 
 
 def _mark_measured(figure: go.Figure, measured_ms: float | None) -> go.Figure:
@@ -134,7 +138,7 @@ def _bars(frame: pd.DataFrame, kind: str, colour: str, total: float) -> go.Bar:
         base=frame["start"],
         orientation="h",
         width=0.72,
-        name={CORRECTION: "correction for the whole graph", REST: "others"}.get(kind, safe(kind)),
+        name={CORRECTION: "correction", REST: "others"}.get(kind, safe(kind)),
         marker=marker,
         customdata=[
             [safe(name), f"{value:.3g} ms", f"{100 * value / total:.1f} %"]

@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 
 from workbench.config import WorkbenchError
 from workbench.insight.frames import checked, checked_intervals
-from workbench.insight.labels import plural, safe
+from workbench.insight.labels import log_ticks, plural, safe
 from workbench.insight.template import (
     AXIS,
     BLUE,
@@ -28,6 +28,7 @@ from workbench.insight.template import (
 
 NOMINAL, ACCEPTED = 90.0, (85.0, 95.0)  # coverage of the intervals, in percent
 DASHES = ("solid", "dash", "dot", "dashdot")
+WIDE = 5  # the largest error over the least beyond which the axis is logarithmic
 FEWEST = 5  # networks per part of the latencies: quartiles of fewer say nothing
 
 
@@ -87,6 +88,7 @@ def learning_curve(frame: pd.DataFrame, focus: str = "hodm") -> go.Figure:
         for place, method in reversed(list(enumerate(methods))):  # the focus lies on top
             figure.add_trace(_course(middle.loc[method], method, place, panel, column == 1), 1, column)
         figure.update_yaxes(title_text=f"{panel.title} ({panel.unit})", title_standoff=4, row=1, col=column)
+    _errors_in_logarithms(figure, mean["rae"])
     _coverage_band(figure, mean["coverage90"])
     counts = sorted(frame["probes"].unique())
     margin = 0.05 * (counts[-1] - counts[0]) or 1
@@ -129,6 +131,15 @@ def _range(low: pd.Series, high: pd.Series) -> go.Scatter:
         hoverinfo="skip",
         showlegend=False,
     )
+
+
+def _errors_in_logarithms(figure: go.Figure, rae: pd.Series) -> None:
+    """Without a measurement the error may be ten times as large, which would flatten all others."""
+    low, high = rae.min(), rae.max()
+    if low > 0 and high / low > WIDE:
+        ticks = log_ticks(low, high)
+        words = {"title_text": "RAE (ratio, logarithmic)", "ticktext": [f"{tick:g}" for tick in ticks]}
+        figure.update_yaxes(type="log", tickvals=ticks, **words, row=1, col=2)
 
 
 def _coverage_band(figure: go.Figure, coverage: pd.Series) -> None:

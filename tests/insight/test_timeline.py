@@ -30,8 +30,10 @@ def test_drift_is_drawn_in_per_cent_and_the_worst_is_named(passes, bursts):
     assert list(trace(figure, "slow").x) == pytest.approx([0, 1, 2, 3])
     assert "at most 30.0 %" in figure.layout.title.subtitle.text
     low, high = figure.layout.yaxis.range
-    assert low < -30
-    assert high > 30
+    drawn = [value for line in figure.data if line.yaxis in (None, "y") for value in line.y if value is not None]
+    assert low < min(drawn)  # everything that drifted is seen, and the accepted band
+    assert high > max(drawn)
+    assert low < -10 < 10 < high
 
 
 def test_every_burst_in_quarantine_lies_in_a_stretch_of_its_platform_and_no_other_does(passes, bursts):

@@ -101,7 +101,7 @@ def test_one_seed_gives_one_answer_and_targets_do_not_meet(name):
 def test_nothing_given_is_changed_and_no_global_randomness_used(name):
     sources, design, pool = known()
     target = probed()
-    given = (sources.latency_ms, sources.rows, *design, pool, *target, NETWORKS.counts)
+    given = (sources.latency_ms, sources.rows, *design[:-1], pool, *target, NETWORKS.counts)
     before, torch_state = [array.copy() for array in given], torch.random.get_rng_state()
     numpy_state = np.random.get_state()[1].copy()  # noqa: NPY002  (the state that must not move)
     learnt(name)(target, None)()

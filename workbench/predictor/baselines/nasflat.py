@@ -7,7 +7,7 @@ and read by a multilayer perceptron. It is trained with a pairwise hinge loss, t
 the source device that correlates best on the probes, and everything is fine-tuned. Milliseconds follow from a least
 squares line through the probes.
 
-Differences: half the widths and about a twentieth of the training, for one core; pairs are compared within a device
+Differences: half the widths and about a tenth of the training, for one core; pairs are compared within a device
 (the authors' code compares raw latencies of different devices); attention is masked to what a node reads (there,
 scores are multiplied by the adjacency before the softmax, which leaves non-neighbours most of the attention); the
 supplementary encoding is the physical sums instead of thirteen zero-cost proxies; FBNet is a chain (there its adjacency

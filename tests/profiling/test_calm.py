@@ -96,11 +96,22 @@ def test_a_machine_that_stays_slow_becomes_the_usual_one_after_a_while_and_a_sho
     made = watch(itertools.repeat(130.0), config=CalmConfig(patience_s=0, retries=0))
     for _ in range(REMEMBERED // 2):
         made.burst(Bursts())
-    assert made.quiet_ns == 100
+    assert made.level() == 100
     for _ in range(REMEMBERED):
         made.burst(Bursts())
-    assert made.quiet_ns == 130
+    assert made.level() == 130
     assert not made.disturbed(Watched(timing(1), 131, 0.0))
+
+
+def test_every_kind_of_burst_has_a_quiet_level_of_its_own(watch):
+    """A runtime after which the pulse is slower is no disturbance, and does not hide one from the others."""
+    made = watch(itertools.repeat(130.0), config=CalmConfig(patience_s=0, retries=0))
+    for _ in range(30):
+        made.burst(Bursts(), "slow runtime")
+    assert made.level("slow runtime") == 130
+    assert not made.disturbed(Watched(timing(1), 131, 0.0), "slow runtime")
+    assert made.disturbed(Watched(timing(1), 131, 0.0), "another")
+    assert made.disturbed(Watched(timing(1), 160, 0.0), "slow runtime")
 
 
 def test_the_wait_ends(watch):

@@ -12,7 +12,7 @@ from workbench.config import WorkbenchError
 from workbench.describe.design import Design, build_design
 from workbench.predictor.adapt import adapt
 from workbench.predictor.method import Probed
-from workbench.training.adaptive import POOL, SEARCH_HEAD, START, Search, mixture, outlook, search
+from workbench.training.adaptive import POOL, SEARCH_HEAD, START, Search, outlook, search
 from workbench.training.transfer import choose_probes
 
 NETWORKS = toy_networks(300)
@@ -94,7 +94,7 @@ def test_moments_are_those_of_the_head():
     rows = pool[:7]
     posterior = adapt(design.blocks, rows, MS[rows], config=SEARCH_HEAD)
     space = np.arange(0, 300, 10)
-    moments = mixture(posterior, space, space[:5])
+    moments = posterior.moments(space, space[:5])
     mean_ms, sd_ms = posterior.predict(space)
     scale = MS[rows].mean()
     np.testing.assert_allclose(moments.mean * scale, mean_ms, rtol=1e-6)

@@ -105,6 +105,23 @@ class Model(NamedTuple):
     weight: float
 
 
+class Moments(NamedTuple):
+    """What a posterior says of `r` networks, latency relative to its scale.
+
+    Args:
+        mean: `r` relative latency.
+        variance: `r` of the latency itself.
+        noise: `r` variance of a measurement around it.
+        covariance: `r x q` between the latencies of `r` and of `q` other networks: what models say, and what they
+            disagree in.
+    """
+
+    mean: np.ndarray
+    variance: np.ndarray
+    noise: np.ndarray
+    covariance: np.ndarray
+
+
 @dataclass(frozen=True)
 class Posterior:
     """What the probes say; see `adapt`.
@@ -127,35 +144,44 @@ class Posterior:
 
     def predict(self, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation in ms of a new measurement of each of ``rows`` (all `a` if None)."""
-        rows = np.arange(len(self.blocks[0])) if rows is None else rows
-        mean, variance = self._moments(rows)
-        suspects = self.outlier * (self.probe_ms / self.scale - self._moments(self.probes)[0]) ** 2
-        variance += suspects.mean()  # what happened to a probe can happen to any other measurement
-        return mean * self.scale, np.sqrt(variance) * self.scale
+        said = self.moments(np.arange(len(self.blocks[0])) if rows is None else rows)
+        suspects = self.outlier * (self.probe_ms / self.scale - self.moments(self.probes).mean) ** 2
+        variance = said.variance + said.noise + suspects.mean()  # what befell a probe can befall any measurement
+        return said.mean * self.scale, np.sqrt(variance) * self.scale
 
-    def _moments(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and variance of the relative latency of ``rows``, outliers left out."""
+    def moments(self, rows: np.ndarray, others: np.ndarray | None = None) -> Moments:
+        """`Moments` of ``rows``, averaged over the models, with their covariance with ``others``; outliers left out."""
+        others = rows[:0] if others is None else others
+        both, count = np.concatenate([rows, others]), len(rows)
         relative = self.probe_ms / self.scale
         own = [block[self.probes] for block in self.blocks]
-        cross = np.stack([block[rows] @ mine.T for block, mine in zip(self.blocks, own, strict=True)])  # 3 x a x p
-        among = np.stack([mine @ mine.T for mine in own])
-        energy = np.stack([(block[rows] ** 2).sum(axis=1) for block in self.blocks])  # 3 x a
-        first, second = np.zeros(len(rows)), np.zeros(len(rows))
-        for model in self.models:
-            weights = (model.spread * model.scales) ** 2
-            constant = model.spread**2
-            noise = _noise(relative, model.noise, self.config)
-            noise[list(model.outliers)] += self.config.outlier_noise**2
-            factor = np.linalg.cholesky(np.tensordot(weights, among, 1) + constant + np.diag(noise))
-            halves = np.linalg.solve(factor, (np.tensordot(weights, cross, 1) + constant).T)  # p x a
+        among = np.stack([mine @ mine.T for mine in own])  # 3 x p x p
+        cross = np.stack(
+            [block[both] @ mine.T for block, mine in zip(self.blocks, own, strict=True)]
+        )  # 3 x (r + q) x p
+        joint = np.stack([block[rows] @ block[others].T for block in self.blocks])  # 3 x r x q
+        energy = np.stack([(block[rows] ** 2).sum(axis=1) for block in self.blocks])  # 3 x r
+        shares = np.array([model.weight for model in self.models])
+        means = np.empty((len(shares), len(both)))
+        variance, noise, covariance = np.zeros(count), np.zeros(count), np.zeros((count, len(others)))
+        for index, model in enumerate(self.models):
+            weights, constant = (model.spread * model.scales) ** 2, model.spread**2
+            errors = _noise(relative, model.noise, self.config)
+            errors[list(model.outliers)] += self.config.outlier_noise**2
+            factor = np.linalg.cholesky(np.tensordot(weights, among, 1) + constant + np.diag(errors))
+            halves = np.linalg.solve(factor, (np.tensordot(weights, cross, 1) + constant).T)  # p x (r + q)
             prior = self.means[model.mean]
-            residual = relative - prior.all[self.probes]
-            mean = prior.all[rows] + halves.T @ np.linalg.solve(factor, residual)
-            variance = np.maximum(weights @ energy + constant - (halves**2).sum(axis=0), 0.0)
-            variance += _noise(mean, model.noise, self.config)
-            first += model.weight * mean
-            second += model.weight * (variance + mean**2)
-        return first, np.maximum(second - first**2, 1e-12)
+            means[index] = prior.all[both] + halves.T @ np.linalg.solve(factor, relative - prior.all[self.probes])
+            here, there = halves[:, :count], halves[:, count:]
+            variance += model.weight * np.maximum(weights @ energy + constant - (here**2).sum(axis=0), 0.0)
+            noise += model.weight * _noise(means[index, :count], model.noise, self.config)
+            if len(others):
+                covariance += model.weight * (np.tensordot(weights, joint, 1) + constant - here.T @ there)
+        mean = shares @ means
+        apart = means - mean
+        variance += shares @ apart[:, :count] ** 2
+        covariance += np.einsum("m,mr,mq->rq", shares, apart[:, :count], apart[:, count:])
+        return Moments(mean[:count], np.maximum(variance, 1e-12), noise, covariance)
 
 
 def adapt(

@@ -26,6 +26,7 @@ from workbench.profiling.timing import Timing
 
 PULSE_OPERATORS = 100
 REMEMBERED = 300  # pulses, one per burst: about a minute
+TOLD = 3  # pulses that a kind of burst begins with: after some thirty of its own it has its own level
 SHORTEST_S = 0.05  # the system counts processor time in steps of 10 ms
 MALLOC_OPTIONS = {-1: 2**30, -3: 2**25}  # M_TRIM_THRESHOLD; M_MMAP_THRESHOLD, at most 32 MiB
 
@@ -72,13 +73,15 @@ class Watched(NamedTuple):
 
 
 class Watch:
-    """Watches the machine while it times; ``quiet_ns`` is the quiet pulse: the quiet level of the last `REMEMBERED`.
+    """Watches the machine while it times.
 
-    It begins with what the machine shows when the watch begins, and follows a machine that became another one (a
-    clock that was lowered, a guest that stays): waiting for a calm that will not come back helps nobody, and the
-    reference networks tell of such a drift.
+    What was quiet is the low end of the last `REMEMBERED` pulses. It begins with what the machine shows when the watch
+    begins, and follows a machine that became another one (a clock that was lowered, a guest that stays): waiting for a
+    calm that will not come back helps nobody, and the reference networks tell of such a drift. Every kind of burst has
+    a level of its own: a runtime leaves the processor's caches, and its own threads, behind (after OpenVINO the pulse
+    is a fifth slower than after torch on a machine that does nothing else).
 
-    Example: ``Watch().burst(lambda: time_runs(run)).timing.estimate``.
+    Example: ``Watch().burst(lambda: time_runs(run), "torch_eager").timing.estimate``.
 
     Args:
         config: see `CalmConfig`.
@@ -88,38 +91,42 @@ class Watch:
 
     def __init__(self, config: CalmConfig | None = None, seconds: float = 1.0, quiet_ns: float | None = None) -> None:
         self.config = config or CalmConfig()
-        self._pulses = deque([quiet_ns or _find_quiet_level(seconds)] * REMEMBERED, REMEMBERED)
+        self.quiet_ns = quiet_ns or _find_quiet_level(seconds)
+        self._pulses: dict[str, deque[float]] = {}
 
-    @property
-    def quiet_ns(self) -> float:
-        """Nanoseconds of the quiet pulse."""
-        return quiet_level(np.array(self._pulses))
+    def level(self, kind: str = "") -> float:
+        """Nanoseconds of the quiet pulse around bursts of this ``kind``."""
+        return quiet_level(np.array(self._of(kind)))
 
-    def burst(self, measure: Callable[[], Timing]) -> Watched:
+    def burst(self, measure: Callable[[], Timing], kind: str = "") -> Watched:
         """``measure()`` once the machine is calm, again if it was disturbed; the least disturbed try is
         returned."""
         tries: list[Watched] = []
-        while not tries or (self.disturbed(tries[-1]) and len(tries) <= self.config.retries):
-            before, load = self._settle(), ForeignLoad()
+        while not tries or (self.disturbed(tries[-1], kind) and len(tries) <= self.config.retries):
+            before, load = self._settle(kind), ForeignLoad()
             timing = measure()
             foreign = load.processors()
             tries.append(Watched(timing, max(before, pulse_ns()), foreign))
-        calmest = min(tries, key=lambda one: (self.disturbed(one), one.pulse_ns))
+            self._of(kind).append(tries[-1].pulse_ns)
+        calmest = min(tries, key=lambda one: (self.disturbed(one, kind), one.pulse_ns))
         now, busy_s = read_conditions(), sum(one.timing.busy_s for one in tries)
         return calmest._replace(temperature_c=now.temperature_c, frequency_mhz=now.frequency_mhz, busy_s=busy_s)
 
-    def disturbed(self, watched: Watched) -> bool:
+    def disturbed(self, watched: Watched, kind: str = "") -> bool:
         """Whether either sign was beyond what `CalmConfig` accepts."""
-        slow = watched.pulse_ns > self.config.pulse * self.quiet_ns
+        slow = watched.pulse_ns > self.config.pulse * self.level(kind)
         return slow or watched.foreign_load > self.config.foreign_load
 
-    def _settle(self) -> float:
+    def _settle(self, kind: str) -> float:
         """Wait for a quiet pulse, at most `patience_s`; returns the last pulse."""
-        stop = time.perf_counter() + self.config.patience_s
-        while (last := pulse_ns()) > self.config.pulse * self.quiet_ns and time.perf_counter() < stop:
+        accepted, stop = self.config.pulse * self.level(kind), time.perf_counter() + self.config.patience_s
+        while (last := pulse_ns()) > accepted and time.perf_counter() < stop:
             time.sleep(0.02)
-        self._pulses.append(last)
         return last
+
+    def _of(self, kind: str) -> deque[float]:
+        count = TOLD if kind else REMEMBERED
+        return self._pulses.setdefault(kind, deque([self.quiet_ns] * count, REMEMBERED))
 
 
 class ForeignLoad:

@@ -186,9 +186,11 @@ def quarantine(attempts: pd.DataFrame, config: QualityConfig) -> pd.Series:
     """`True` for each attempt (same index) that must not be trusted.
 
     That is: the machine was disturbed while it ran (pulse or foreign load), or a network stands between two
-    passes over the references of which one drifted too far.
+    passes over the references of which one drifted too far. The pulse is compared with the usual one beside the
+    same runtime: each leaves caches in a state of its own, which says nothing about other programs.
     """
-    usual = quiet_level(attempts["pulse_ns"].to_numpy()) if len(attempts) else 1.0
+    runtime = attempts["platform"].str.partition("_")[0] if len(attempts) else attempts["platform"]
+    usual = attempts.groupby(runtime)["pulse_ns"].transform(lambda found: quiet_level(found.to_numpy()))
     marked = attempts["pulse_ns"] > config.calm.pulse * usual
     marked |= attempts["foreign_load"] > config.calm.foreign_load
     return marked | _beside(attempts, lambda drift: np.abs(drift) > config.drift)

@@ -15,7 +15,7 @@ import numpy as np
 
 from workbench.config import WorkbenchError
 from workbench.describe.design import Design
-from workbench.predictor.adapt import HeadConfig, Posterior, adapt, opinions
+from workbench.predictor.adapt import HeadConfig, adapt, opinions
 from workbench.predictor.method import Z90, Probed
 
 #: The name by which an evaluation asks for it, beside those of `SELECTORS`.
@@ -96,60 +96,10 @@ def outlook(design: Design, probed: Probed, pool: np.ndarray, config: HeadConfig
         return Outlook(int(left[0]), np.inf)
     posterior = adapt(design.blocks, *probed, opinions(design.shapes, *probed), config)
     space = np.unique(np.linspace(0, len(design.flops) - 1, CROWD).astype(np.int64))
-    among = mixture(posterior, space, left)
+    among = posterior.moments(space, left)
     width = float(np.median(2 * Z90 * np.sqrt(among.variance + among.noise) / np.maximum(among.mean, 1e-3)))
     if not len(left):
         return Outlook(None, width)
-    candidates = mixture(posterior, left, left[:0])
+    candidates = posterior.moments(left)
     gain = (among.covariance**2).mean(axis=0) / (candidates.variance + candidates.noise)
     return Outlook(int(left[gain.argmax()]), width)
-
-
-class Mixture(NamedTuple):
-    """Moments of the head's average over models, latency relative to the posterior's scale.
-
-    Args:
-        mean: `r` relative latency.
-        variance: `r` of the latency itself.
-        noise: `r` variance of a measurement around it.
-        covariance: `r x q` between the latencies of `r` and of `q` other networks: what models say, and what they
-            disagree in.
-    """
-
-    mean: np.ndarray
-    variance: np.ndarray
-    noise: np.ndarray
-    covariance: np.ndarray
-
-
-def mixture(posterior: Posterior, rows: np.ndarray, others: np.ndarray) -> Mixture:
-    """The `Mixture` of ``rows``, with its covariance with ``others``."""
-    config, blocks, probes = posterior.config, posterior.blocks, posterior.probes
-    both = np.concatenate([rows, others])
-    relative = posterior.probe_ms / posterior.scale
-    own = [block[probes] for block in blocks]
-    among = np.stack([mine @ mine.T for mine in own])  # 3 x p x p
-    cross = np.stack([block[both] @ mine.T for block, mine in zip(blocks, own, strict=True)])  # 3 x (r + q) x p
-    joint = np.stack([block[rows] @ block[others].T for block in blocks])  # 3 x r x q
-    energy = np.stack([(block[rows] ** 2).sum(axis=1) for block in blocks])  # 3 x r
-    shares = np.array([model.weight for model in posterior.models])
-    means = np.empty((len(shares), len(both)))
-    variance, noise, covariance = np.zeros(len(rows)), np.zeros(len(rows)), np.zeros((len(rows), len(others)))
-    for index, model in enumerate(posterior.models):
-        weights, constant = (model.spread * model.scales) ** 2, model.spread**2
-        errors = (model.noise * np.maximum(relative, 0.05) ** config.noise_power) ** 2
-        errors[list(model.outliers)] += config.outlier_noise**2
-        factor = np.linalg.cholesky(np.tensordot(weights, among, 1) + constant + np.diag(errors))
-        halves = np.linalg.solve(factor, (np.tensordot(weights, cross, 1) + constant).T)  # p x (r + q)
-        prior = posterior.means[model.mean]
-        means[index] = prior.all[both] + halves.T @ np.linalg.solve(factor, relative - prior.all[probes])
-        here, there = halves[:, : len(rows)], halves[:, len(rows) :]
-        variance += model.weight * (weights @ energy + constant - (here**2).sum(axis=0))
-        covariance += model.weight * (np.tensordot(weights, joint, 1) + constant - here.T @ there)
-        level = np.maximum(means[index, : len(rows)], 0.05)
-        noise += model.weight * (model.noise * level**config.noise_power) ** 2
-    mean = shares @ means
-    apart = means - mean
-    covariance += np.einsum("m,mr,mq->rq", shares, apart[:, : len(rows)], apart[:, len(rows) :])
-    variance += shares @ apart[:, : len(rows)] ** 2
-    return Mixture(mean[: len(rows)], np.maximum(variance, 1e-12), noise, covariance)

@@ -18,12 +18,13 @@ UV_PIP = VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/uv pip
 NOTEBOOK_TIMEOUT ?= 600
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help env run test lint format unit notebooks browser lab ui lock clean
+.PHONY: help env run test lint format unit notebooks browser lab ui app gallery lock clean
 
 help:
 	@echo "make run    install, then the quick start: measure this machine, train, predict, report"
 	@echo "make test   install, then ruff, pytest and the notebooks"
 	@echo "make lab    JupyterLab on notebooks/        make ui     the MLflow pages"
+	@echo "make app    notebooks as apps, no code         make gallery  every notebook run and rendered to HTML"
 	@echo "make env    only install                    make lint   only ruff"
 	@echo "make lock   new requirements.lock           make clean  remove caches, reports and the environment"
 
@@ -59,7 +60,7 @@ unit: env
 # Every cell runs, as the tiny run that WORKBENCH_SMOKE asks for, with an MLflow home of its own.
 notebooks: env
 	home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && WORKBENCH_SMOKE=1 WORKBENCH_HOME="$$home" \
-		$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=$(NOTEBOOK_TIMEOUT) notebooks
+		$(BIN)/python -m pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=$(NOTEBOOK_TIMEOUT) notebooks
 
 browser: env
 	$(BIN)/python -m pytest -m browser tests/browser
@@ -69,6 +70,12 @@ lab: env
 
 ui: env
 	$(BIN)/workbench ui
+
+app: env
+	$(BIN)/workbench app
+
+gallery: env
+	$(BIN)/workbench gallery
 
 # For the oldest Python that is supported, and into a new file: uv would prefer what stands in the old one, and so
 # never see the torch build of another source.

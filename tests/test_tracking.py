@@ -65,6 +65,16 @@ def test_a_run_keeps_everything_that_was_logged(mlflow_home, tmp_path):
     assert f"/#/experiments/{tracked.experiment_id}/runs/{tracked.run_id}?" in tracked.url
 
 
+def test_a_figure_that_nothing_can_draw_is_kept_as_a_page(mlflow_home, tmp_path, monkeypatch):
+    import plotly.graph_objects as go
+
+    monkeypatch.setenv("BROWSER_PATH", str(tmp_path / "none"))
+    with tracking.run("e", "r", home=mlflow_home) as tracked:
+        tracked.log_figure(go.Figure(go.Scatter(y=[1, 2])), "map", image=True)
+    artifacts = mlflow_home / "mlruns" / "artifacts" / "e" / tracked.run_id / "artifacts"
+    assert {path.name for path in artifacts.iterdir()} == {"map.json", "map.html"}
+
+
 @pytest.mark.parametrize(("error", "status"), [(ValueError("bad"), "FAILED"), (KeyboardInterrupt(), "KILLED")])
 def test_a_run_that_raises_says_how_it_ended(mlflow_home, error, status):
     with pytest.raises(type(error)), tracking.run("e", "r", home=mlflow_home) as tracked:

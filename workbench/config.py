@@ -84,3 +84,12 @@ def cache_folder() -> Path:
     if base:
         return Path(base)
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "workbench-latency"
+
+
+def project_home() -> Path:
+    """The folder of ``mlruns/``, ``reports/`` and ``notebooks/``: ``WORKBENCH_HOME``, this checkout, or the current
+    one."""
+    if chosen := os.environ.get("WORKBENCH_HOME"):
+        return Path(chosen).expanduser().resolve()
+    checkout = Path(__file__).resolve().parents[1]
+    return checkout if (checkout / "pyproject.toml").is_file() else Path.cwd()

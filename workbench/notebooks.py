@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.config import WorkbenchError, suggest
+from workbench.insight.show import STATIC
+from workbench.kernel import Deadline, KernelConfig, Watch, kernel_manager
 from workbench.servers import Server, check_port
 
 if TYPE_CHECKING:
@@ -23,29 +25,52 @@ LAB_PORT = 8888
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
-def execute(notebook: Path, out: Path, parameters: Mapping[str, Any], progress: bool = True) -> Path:
-    """Run ``notebook`` with ``parameters`` in its own folder and write it with its outputs to ``out``.
+class NotebookFailed(WorkbenchError):
+    """A notebook that could not be run to its end; ``reason`` says why, without the files' names."""
+
+    def __init__(self, sentence: str, reason: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (str(self), self.reason)
+
+
+def execute(
+    notebook: Path,
+    out: Path,
+    parameters: Mapping[str, Any],
+    progress: bool = True,
+    folder: Path | None = None,
+    kernel: KernelConfig = KernelConfig(),
+) -> Path:
+    """Run ``notebook`` with ``parameters`` and write it with its outputs to ``out``.
 
     Args:
         notebook: The notebook to run; it is not changed.
         out: The executed notebook. It is saved after every cell, so a failure leaves what was done.
         parameters: Values for names that the notebook's parameters cell defines; others are refused.
         progress: Show a progress bar on the terminal.
+        folder: Where its cells run; the notebook's own folder if None.
+        kernel: Environment and bounds of the process that runs them.
 
     Raises:
+        NotebookFailed: One sentence, for a cell that raised, a kernel that died or was over its bounds.
         WorkbenchError: One sentence, for a notebook that is missing or not one, a parameter that is unknown
-            or of another type than its default, an ``out`` that cannot be written, or a cell that raised.
+            or of another type than its default, or an ``out`` that cannot be written.
 
     Example: ``execute(Path("notebooks/00_quickstart.ipynb"), Path("reports/run.ipynb"), {"smoke": True})``
     """
     notebook = Path(notebook)
-    document = _read(notebook)
+    document = read_notebook(notebook)
     values = {name: _plain(value) for name, value in parameters.items()}
     check_parameters(notebook.name, document, values)
     out = writable(Path(out))
     if out == notebook.resolve():
         raise WorkbenchError(f"The executed notebook would overwrite {notebook}; choose another output file.")
-    _run(document, notebook, out, values, progress)
+    bar = {"desc": notebook.stem} if progress else False
+    with Watch(kernel.memory_bytes) as watch:
+        _run(document, notebook, out, values, bar, folder or notebook.resolve().parent, kernel, watch)
     return out
 
 
@@ -84,18 +109,23 @@ def lab(folder: Path, port: int = LAB_PORT, token: str | None = None, browser: b
     return Server(argv, dict(os.environ), f"http://127.0.0.1:{port}")
 
 
+def defaults(document: NotebookNode) -> dict[str, str]:
+    """The parameters that a notebook defines, with their defaults as they are written there."""
+    import papermill
+
+    return {name: told["default"] for name, told in papermill.inspect_notebook(document).items()}
+
+
 def check_parameters(title: str, document: NotebookNode, parameters: Mapping[str, Any]) -> None:
     """Refuse parameters that the notebook ``title`` does not define, or of another type than the default.
 
     papermill itself only logs an unknown name, and writes a value of a type it does not know as a string.
     """
-    import papermill
-
-    defined = papermill.inspect_notebook(document)
+    defined = defaults(document)
     for name, value in parameters.items():
         if name not in defined:
             raise WorkbenchError(f"{title}: {suggest('parameter', name, defined) if defined else _none(name)}")
-        default = _literal(defined[name]["default"])
+        default = literal(defined[name])
         if not _fits(value, default):
             raise WorkbenchError(
                 f"{title}: parameter '{name}' expects {_type(default)} like its default {default!r}, "
@@ -103,12 +133,22 @@ def check_parameters(title: str, document: NotebookNode, parameters: Mapping[str
             )
 
 
-def _run(document: NotebookNode, notebook: Path, out: Path, parameters: dict[str, Any], progress: bool) -> None:
+def _run(
+    document: NotebookNode,
+    notebook: Path,
+    out: Path,
+    parameters: dict[str, Any],
+    bar: dict[str, str] | bool,
+    folder: Path,
+    kernel: KernelConfig,
+    watch: Watch,
+) -> None:
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    logging.getLogger("papermill").setLevel(logging.WARNING)
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what it would log is raised below
+    bounds: dict[str, Any] = {} if kernel.timeout_s is None else {"timeout_func": Deadline(kernel.timeout_s)}
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="papermill|nbformat")
@@ -118,40 +158,31 @@ def _run(document: NotebookNode, notebook: Path, out: Path, parameters: dict[str
                 parameters=parameters,
                 kernel_name="python3",
                 language="python",
-                kernel_manager_class=_kernel_manager(),
-                progress_bar={"desc": notebook.stem} if progress else False,
-                cwd=notebook.resolve().parent,
+                kernel_manager_class=kernel_manager({STATIC: "1", **kernel.env}, watch.follow),
+                progress_bar=bar,
+                cwd=folder,
+                shutdown_kernel="immediate" if kernel.hasty else "graceful",
                 store_widget_state=False,  # 5 MB a figure otherwise
+                **bounds,
             )
     except PapermillExecutionError as error:
         line = next(iter(error.source.strip().splitlines()), "")
-        what = ": ".join(filter(None, [error.ename, _one_line(error.evalue)]))
-        raise WorkbenchError(
-            f"Cell In [{error.exec_count}] ('{line}') of {notebook} raised {what.rstrip('.')}; "
-            f"the notebook as far as it ran is {out}."
+        what = ": ".join(filter(None, [error.ename, _one_line(error.evalue)])).rstrip(".")
+        cell = f"Cell In [{error.exec_count}] ('{line}')"
+        raise NotebookFailed(
+            f"{cell} of {notebook} raised {what}; the notebook as far as it ran is {out}.", f"{cell} raised {what}"
         ) from error
     except (DeadKernelError, CellTimeoutError) as error:
-        raise WorkbenchError(
-            f"The kernel of {notebook} stopped ({_one_line(str(error)).rstrip('.')}), "
-            f"perhaps for want of memory; the notebook as far as it ran is {out}."
+        reason = "it died, perhaps for want of memory"
+        if isinstance(error, CellTimeoutError):
+            reason = f"it ran for more than {kernel.timeout_s:g} s"
+        reason = f"stopped since {watch.reason or reason}"
+        raise NotebookFailed(
+            f"The kernel of {notebook} {reason}; the notebook as far as it ran is {out}.", f"The kernel {reason}"
         ) from error
 
 
-def _kernel_manager() -> type:
-    """A kernel manager that starts this very interpreter, whatever kernels the machine has registered."""
-    from jupyter_client.kernelspec import KernelSpec
-    from jupyter_client.manager import AsyncKernelManager
-
-    class ThisInterpreter(AsyncKernelManager):
-        @property
-        def kernel_spec(self) -> KernelSpec:
-            command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-            return KernelSpec(argv=command, display_name="Python 3", language="python")
-
-    return ThisInterpreter
-
-
-def _read(notebook: Path) -> NotebookNode:
+def read_notebook(notebook: Path) -> NotebookNode:
     """The notebook as a document that names a Python kernel; anything unreadable raises."""
     import nbformat
 
@@ -185,7 +216,7 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
 
 
-def _literal(text: str) -> Any:
+def literal(text: str) -> Any:
     """The value of a default as written in the parameters cell; None (anything goes) for an expression."""
     try:
         return ast.literal_eval(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import sys
 from pathlib import Path
@@ -10,6 +11,10 @@ from typing import NamedTuple
 
 from workbench.config import WorkbenchError
 from workbench.tracking import UI_PORT, database_of, prepare, tracking_uri
+
+APP_PORT = 8866
+# Voilà's page asks another host for icons that nothing here needs; apps are to work, and to be private, without it.
+OWN_ONLY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob: ws:"
 
 
 class Server(NamedTuple):
@@ -34,6 +39,27 @@ def serve_ui(port: int = UI_PORT, home: Path | None = None) -> Server:
         argv += ["--default-artifact-root", (database.parent / "artifacts").as_uri()]
     env = dict(os.environ, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false", MLFLOW_DISABLE_TELEMETRY="true")
     return Server(argv, env, f"http://127.0.0.1:{port}")
+
+
+def serve_app(folder: Path, port: int = APP_PORT, token: str | None = None, browser: bool = True) -> Server:
+    """The command that serves the notebooks of ``folder`` as apps (Voilà) on 127.0.0.1, without their code.
+
+    Args:
+        folder: its notebooks are listed; each runs afresh for every reader, in the folder itself.
+        port: a `WorkbenchError` if it is taken.
+        token: what a browser must show; made up if None. It is part of the address that is returned.
+        browser: open a browser window.
+    """
+    if not folder.is_dir():
+        raise WorkbenchError(f"There is no folder {folder} to serve; run from a checkout or set WORKBENCH_HOME to one.")
+    check_port(port)
+    token = token or secrets.token_hex(16)
+    argv = [sys.executable, "-m", "voila", str(folder.resolve()), f"--port={port}", "--Voila.ip=127.0.0.1"]
+    argv += [f"--token={token}", "--strip_sources=True", "--show_tracebacks=False", "--VoilaConfiguration.theme=light"]
+    settings = {"headers": {"Content-Security-Policy": OWN_ONLY}}
+    argv += [f"--Voila.tornado_settings={settings!r}"]
+    argv += [] if browser else ["--no-browser"]
+    return Server(argv, dict(os.environ), f"http://127.0.0.1:{port}/?token={token}")
 
 
 def check_port(port: int) -> None:

@@ -161,9 +161,9 @@ class Notebook:
         self.page.wait_for_function(f"(n) => {VISIBLE}.length >= n", arg=count, timeout=60_000)
         return self.page.evaluate(f"() => {VISIBLE}.length")
 
-    def screenshot(self, path: Path) -> None:
-        """The whole notebook as one picture."""
-        self.page.set_viewport_size({"width": 1280, "height": min(12_000, self.page.evaluate(HEIGHT) + 160)})
+    def screenshot(self, path: Path, width: int = 1280) -> None:
+        """The whole notebook as one picture, ``width`` pixels wide."""
+        self.page.set_viewport_size({"width": width, "height": min(12_000, self.page.evaluate(HEIGHT) + 160)})
         self.page.evaluate(
             "() => document.querySelectorAll('.jp-WindowedPanel-outer, .jp-Notebook').forEach((p) => p.scrollTo(0, 0))"
         )
@@ -184,7 +184,9 @@ def open_notebook(tab: Tab, artifacts: Path, tmp_path: Path, monkeypatch) -> Ite
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
     started = []
 
-    def start(notebook: Path) -> Notebook:
+    def start(notebook: Path, dark: bool = False) -> Notebook:
+        theme = settings / "@jupyterlab" / "apputils-extension" / "themes.jupyterlab-settings"
+        theme.write_text(json.dumps({"theme": "JupyterLab Dark" if dark else "JupyterLab Light"}))
         token = secrets.token_hex(16)
         server = lab(notebook.parent, free_port(), token, browser=False)
         server.argv.append("--LabApp.expose_app_in_browser=True")

@@ -72,7 +72,7 @@ def test_a_device_is_profiled_and_its_campaign_can_be_watched(
     notebook.start()
     notebook.page.wait_for_function(f"() => ({PASSES})() > 0", timeout=1000 * LIMIT_S)
     notebook.finish(limit_s=LIMIT_S)
-    assert notebook.wait_for_figures(5) == 5
+    assert notebook.wait_for_figures(7) == 7
     notebook.screenshot(artifacts / "profile_device.png")
     assert notebook.tab.outside == set()
     assert (tmp_path / "report" / "nasbench201_report.html").is_file()
@@ -94,7 +94,7 @@ def test_a_transfer_is_followed_over_the_number_of_probes(open_notebook, artifac
     monkeypatch.setenv("WORKBENCH_HOME", str(mlflow_home))
     notebook = open_notebook(tiny("40_transfer.ipynb", tmp_path))
     notebook.run_all(limit_s=LIMIT_S)
-    assert notebook.wait_for_figures(4) == 4
+    assert notebook.wait_for_figures(8) == 8
     notebook.screenshot(artifacts / "transfer.png")
     assert notebook.tab.outside == set()
 

@@ -218,8 +218,49 @@ def inputs(
             "gflops": [12.0, 50.0],
         }
     )
+    changed = pd.DataFrame({"arch": ARCHS, "base_rank": [2, 1, 9, 4], "rank": [1, 2, 9, 7]})
+    changed = changed.assign(base_low_ms=0.9, base_ms=[2.0, 1, 9, 4], base_high_ms=10.0)
+    changed = changed.assign(low_ms=0.4, predicted_ms=[1.0, 1, 5, 4], high_ms=20.0)
     roofs = {"compute_gflops": {"matrix product": 100.0}, "bandwidth_gbps": {"memory": 18.0}}
+    received = pd.DataFrame(
+        {
+            "name": ["cores", "probe 1", "probe <2>"],
+            "kind": ["capability", "probe", "probe"],
+            "attention_percent": [60.0, 30.0, 10.0],
+            "effect_percent": [5.0, 2.0, 8.0],
+        }
+    )
+    placed = pd.DataFrame({"arch": ARCHS, "x": [0.0, 1, 2, 3], "y": [1.0, 0, 2, 1], "latency": [0.5, 1, 1.5, 9]})
+    placed = placed.assign(rank=[0.0, 30, 60, 100], disagreement=[5.0, 1, 2, 0])
+    numbered = placed.iloc[:2].assign(number=[1, 2], locked=[False, True])
+    titled = pd.DataFrame({"arch": ARCHS[:2], "title": ["1. a <cell>", "2. nothing"]})
+    courses_of_width = pd.DataFrame({"probes": [1, 3], "low": [90.0, 30], "median": [99.0, 40], "high": [120.0, 60]})
+    left_out = pd.DataFrame({"device": ["a", "a", "<b>", "<b>"], "probes": [1, 3, 1, 3]})
+    left_out = left_out.assign(spearman=[0.5, 0.9, 0.4, 0.8], rae=[0.9, 0.3, 1.1, 0.5])
+    tried = pd.DataFrame(
+        {"factor": ["<case>", "<case>", "probes"], "level": ["none", "half", "20"], "reference": ["all", "all", "5"]}
+    )
+    tried = tried.assign(difference=[-0.2, 0.01, 0.1], low=[-0.3, -0.1, np.nan], high=[-0.1, 0.12, np.nan])
+    tried = tried.assign(mark=["worse", "noise", "untested"])
+    by_level = pd.DataFrame(
+        {"x": [5, 20, 5, 20], "line": ["all", "all", "<none>", "<none>"], "value": [0.8, 0.9, 0.7, 0.8]}
+    )
+    ranked = pd.DataFrame({"configuration": ["all", "half", "<none>"], "rank": [1.2, 1.8, 3.0]})
+    of_runs = pd.DataFrame(
+        {"run": ["<first>", "second"], "value": [0.9, 0.8], "low": [0.85, np.nan], "high": [0.95, np.nan]}
+    )
+    over_steps = pd.DataFrame(
+        {"run": ["<first>"] * 3 + ["second"] * 2, "step": [1, 2, 3, 1, 2], "value": [9.0, 1, 0.1, 8, 2]}
+    )
     arguments: dict[str, dict[str, object]] = {
+        "attention_difference": {
+            "maps": attention[0],
+            "operators": operators.assign(where=["both", "first", "second", "both"], shape="3x3"),
+            "hardware": hardware.assign(where=["both", "neither", "first"]),
+            "names": ("one device", "another <device>"),
+        },
+        "attention_faithfulness": {"frame": received, "faithfulness": -0.5},
+        "architecture_map": {"frame": placed, "probes": numbered, "titles": ("More work →", "Unclear"), "total": 30},
         "attention_map": {
             "attention": attention,
             "operators": operators,
@@ -227,18 +268,31 @@ def inputs(
             "faithfulness": 0.6,
         },
         "bandwidth_sweep": {"frame": sweep, "caches": {"l1": 48, "l3": 1e6}},
+        "block_diagrams": {"frame": titled.assign(arch="k3_e6|" * 20 + "k5_e1_g2|skip"), "space": "fbnet"},
+        "cell_graphs": {"frame": titled},
+        "critical_difference": {"frame": ranked, "least": 0.9, "blocks": 12},
         "device_map": {"frame": mapped, "x_title": "Convolutions dearer →", "y_title": "Pooling dearer →"},
         "error_by_quantile": {"frame": networks},
+        "expected_width": {"frame": courses_of_width, "count": 3},
+        "factor_effects": {"frame": tried, "metric": "spearman"},
         "floors": {"frame": methods},
+        "latency_change": {"frame": changed},
+        "left_out_curve": {"frame": left_out, "count": 3},
         "learning_curve": {"frame": courses},
+        "level_curves": {"frame": by_level, "factor": "probes", "by": "case", "metric": "spearman"},
         "network_roofline": {"operators": under_roofs, "networks": measured, **roofs},
         "operator_costs": {"frame": operators, "measured_ms": 4.0},
         "pareto": {"frame": networks, "objective": "accuracy_percent"},
         "predicted_against_measured": {"frame": networks},
+        "rank_change": {"frame": changed, "spearman": 0.4, "total": 9},
+        "rank_disagreement": {"frame": placed, "probes": numbered, "devices": 3},
         "ranking": {"frame": networks},
         "reference_timeline": {"frame": passes, "bursts": bursts},
         "roofline": {"compute_gflops": {"fp32": 100.0}, "bandwidth_gbps": {"DRAM": 18.0}, "points": points},
+        "run_curves": {"frame": over_steps, "metric": "loss"},
+        "run_scores": {"frame": of_runs.assign(cases=[12, 1]), "metric": "spearman"},
         "signature": {"frame": signatures},
         "training_curve": {"frame": pd.DataFrame({"step": [1, 2, 3], "loss": [1.0, 0.1, 0.01]})},
+        "validation_by_device": {"frame": pd.DataFrame({"step": [1, 2], "a": [0.5, 0.3], "b": [0.5, 0.1]})},
     }
     return {name: (function, arguments[name]) for name, function in figures.FIGURES.items()}

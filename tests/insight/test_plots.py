@@ -221,3 +221,72 @@ def test_training_curve_draws_every_loss_and_turns_logarithmic() -> None:
     assert [trace.name for trace in figure.data] == ["Loss", "Validation loss"]
     assert figure.layout.yaxis.type == "log"
     assert figures.training_curve(frame[["step", "validation_loss"]]).layout.yaxis.type != "log"
+
+
+def test_a_difference_is_the_first_minus_the_second_and_marks_what_one_has_alone(inputs: Inputs) -> None:
+    function, arguments = inputs["attention_difference"]
+    figure, maps = function(**arguments), np.asarray(arguments["maps"])
+    np.testing.assert_array_equal(figure.data[0].z, maps[0] - maps[1])
+    assert -figure.data[0].zmin == figure.data[0].zmax == np.abs(maps[0] - maps[1]).max()
+    assert figure.layout.yaxis.ticktext[:3] == ("stem", "cell &lt;b&gt; [A]", "pool [B]")
+    assert figure.layout.xaxis.ticktext == ("cores", "<i>L3 cache (unknown)</i>", "probe 1 [A]")
+    assert "only in one device" in figure.data[0].customdata[1][0][1]
+    assert "looks more" in figure.layout.title.subtitle.text
+    same = function(**arguments | {"maps": np.stack([maps[0], maps[0]])})
+    assert "to the same extent" in same.layout.title.subtitle.text
+    turned = function(**arguments | {"maps": maps[::-1]})
+    np.testing.assert_array_equal(turned.data[0].z, -np.asarray(figure.data[0].z))
+
+
+def test_a_difference_of_other_shapes_or_places_is_refused(inputs: Inputs) -> None:
+    function, arguments = inputs["attention_difference"]
+    with pytest.raises(WorkbenchError, match=r"shape \(2, 4, 3\), got \(2, 4, 2\)"):
+        function(**arguments | {"maps": np.asarray(arguments["maps"])[..., :2]})
+    with pytest.raises(WorkbenchError, match="'maps'"):
+        function(**arguments | {"maps": np.asarray(arguments["maps"]) * np.nan})
+    with pytest.raises(WorkbenchError, match="'left'"):
+        function(**arguments | {"operators": arguments["operators"].assign(where="left")})
+
+
+@pytest.mark.parametrize(
+    ("faithfulness", "words"),
+    [
+        (0.7, "agrees with"),
+        (0.3, "partly shows"),
+        (-0.1, "does not show"),
+        (None, "to tell"),
+        (float("nan"), "to tell"),
+    ],
+)
+def test_the_scatter_says_how_far_to_trust(inputs: Inputs, faithfulness: float | None, words: str) -> None:
+    function, arguments = inputs["attention_faithfulness"]
+    figure = function(**arguments | {"faithfulness": faithfulness})
+    assert words in figure.layout.title.subtitle.text
+    assert [list(trace.x) for trace in figure.data[1:]] == [[1], [2, 3]]
+    assert [list(trace.y) for trace in figure.data[1:]] == [[2], [3, 1]]
+    assert list(figure.layout.xaxis.range) == [3.7, 0.3], "the first rank is at the right"
+    assert {note.text for note in figure.layout.annotations} == {"cores", "probe 1", "probe &lt;2&gt;"}
+
+
+def test_a_faithfulness_that_is_no_correlation_is_refused(inputs: Inputs) -> None:
+    function, arguments = inputs["attention_faithfulness"]
+    with pytest.raises(WorkbenchError, match="attention-faithfulness figure expects a faithfulness between -1 and 1"):
+        function(**arguments | {"faithfulness": 1.5})
+
+
+def test_the_waterfall_tells_shapes_and_what_binds(operators: pd.DataFrame) -> None:
+    told = operators.assign(shape=["3x3 conv", "1x1 <conv>", "pool", np.nan], bound=["compute"] * 3 + [np.nan])
+    facts = [row[3] for trace in figures.operator_costs(told).data[:-1] for row in trace.customdata]
+    assert "<br>1x1 &lt;conv&gt;<br>bound by compute" in facts
+    assert "" in facts, "the correction has neither"
+
+
+def test_validation_by_device_names_the_worst_and_leaves_out_the_unknown():
+    frame = pd.DataFrame({"step": [1, 9], "good": [0.2, 0.01], "bad": [0.3, 0.25], "unknown": [np.nan, np.nan]})
+    frame = frame.assign(**{f"other {place}": 0.1 for place in range(3)})
+    figure = figures.validation_by_device(frame)
+    assert "After step 9 bad is 25 % off" in figure.layout.meta["message"]
+    assert len(figure.data) == 5
+    assert sum(bool(trace.showlegend) for trace in figure.data) == 4  # three by name, and the others
+    with pytest.raises(WorkbenchError, match="at least one source device"):
+        figures.validation_by_device(frame[["step", "unknown"]])

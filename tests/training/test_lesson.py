@@ -12,7 +12,7 @@ from workbench.data.table import LatencyTable
 from workbench.devices.device import DeviceCard
 from workbench.predictor.hodm import HODMConfig
 from workbench.training.fit import FitConfig, Pretrained, pretrain
-from workbench.training.lesson import Course, Lesson, choose_sources, draw_lesson, read_sources, validation_loss
+from workbench.training.lesson import Course, Lesson, choose_sources, draw_lesson, read_sources, validate
 
 NETWORKS = toy_networks(120)
 
@@ -102,8 +102,12 @@ def test_the_course_of_a_training_is_kept(folder):
     history = course.history
     assert tuple(history["loss"]) == trained.losses
     assert history.loc[history["validation_loss"].notna(), "step"].tolist() == [1, 6, 12, 18, 24, 30]
-    assert history["validation_loss"].iloc[-1] == pytest.approx(validation_loss(trained, lesson))
+    assert history["validation_loss"].iloc[-1] == pytest.approx(validate(trained, lesson).loss)
     assert len(course.smooth()) == 6
+    assert list(course.errors) == ["step", *lesson.sources.devices]
+    assert course.errors["step"].tolist() == [1, 6, 12, 18, 24, 30]
+    off = np.abs(read_sources(trained, lesson) / lesson.held_out_ms - 1)
+    np.testing.assert_allclose(course.errors.iloc[-1, 1:].to_numpy(float), np.median(off, axis=0), rtol=1e-5)
     assert course.smooth()["loss"].iloc[-1] == pytest.approx(np.mean(trained.losses[-25:]))
 
 
@@ -115,6 +119,6 @@ def test_watching_changes_nothing(folder):
 def test_training_makes_held_out_networks_of_the_sources_predictable(folder):
     lesson = plan(folder)
     early, late = train(lesson, 2, 32), train(lesson, 400, 32)
-    assert validation_loss(late, lesson) < 0.5 * validation_loss(early, lesson)
+    assert validate(late, lesson).loss < 0.5 * validate(early, lesson).loss
     predicted, actual = read_sources(late, lesson), lesson.held_out_ms
     assert np.median(np.abs(predicted / actual - 1)) < 0.2

@@ -12,6 +12,7 @@ import typer
 
 from workbench import __version__
 from workbench.cli import data, devices, probepack, tasks
+from workbench.cli.ablate import ablate
 from workbench.cli.common import OutFolder, complain, say
 from workbench.cli.evaluate import evaluate
 from workbench.cli.predict import predict
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 
 app.command()(evaluate)
+app.command()(ablate)
 app.command()(profile)
 app.command()(predict)
 app.command()(selfcheck)
@@ -102,6 +104,36 @@ def lab(
 
     server = lab_server(project_home() / "notebooks", port, browser=browser)
     say(f"JupyterLab will answer at {server.url}; its token is in the address printed below; Ctrl-C stops it.")
+    _become(server.argv, server.env)
+
+
+@app.command()
+def gallery(
+    out: OutFolder = Path("reports/gallery"),
+    smoke: Annotated[bool, typer.Option("--smoke", help="Tiny runs, to see that everything works.")] = False,
+    only: Annotated[list[str] | None, typer.Option(help="Beginning of a notebook's name; repeatable.")] = None,
+) -> None:
+    """Run the notebooks and render them as a small website that works offline."""
+    from workbench.gallery import gallery as make_gallery
+    from workbench.tracking import project_home
+
+    found = sorted((project_home() / "notebooks").glob("[0-9]*.ipynb"))
+    chosen = [path for path in found if not only or path.name.startswith(tuple(only))]
+    index = make_gallery(chosen, out.expanduser().resolve(), smoke)
+    typer.echo(f"Gallery: {index}")
+
+
+@app.command("app")
+def app_(
+    port: Annotated[int, typer.Option(help="Where it answers on 127.0.0.1.")] = 8866,
+    browser: Annotated[bool, typer.Option(help="Open a browser window.")] = True,
+) -> None:
+    """Serve notebooks as apps: their texts, panels and figures, without the code."""
+    from workbench.servers import serve_app
+    from workbench.tracking import project_home
+
+    server = serve_app(project_home() / "notebooks", port, browser=browser)
+    say(f"The apps will answer at {server.url} in some seconds; Ctrl-C stops it.")
     _become(server.argv, server.env)
 
 

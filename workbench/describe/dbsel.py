@@ -18,6 +18,9 @@ INTERCEPT, NOISE = 3.0, 0.1
 #: Networks that stand for the whole space where a selector compares all pairs.
 CROWD = 1000
 
+#: What is taken where no selector is named.
+DEFAULT_SELECTOR = "balanced"
+
 #: Rounds of k-means.
 ROUNDS = 20
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ from workbench.evaluation.journal import Journal, key
 from workbench.evaluation.metrics import METRICS
 from workbench.evaluation.setting import Setting, prepare
 from workbench.evaluation.unit import Cell, Plan, Unit, run_unit
+from workbench.predictor.method import Pretrain
 from workbench.training.adaptive import ADAPTIVE
-from workbench.training.transfer import DEFAULT_SELECTOR, METHODS
+from workbench.training.transfer import DEFAULT_SELECTOR
 
 
 @dataclass
@@ -68,6 +69,7 @@ def evaluate(
     predictions: bool = True,
     journal: Journal | None = None,
     advance: Callable[[int, int], None] | None = None,
+    own: Mapping[str, Pretrain] | None = None,
 ) -> EvaluationResult:
     """Run one or several methods on the tasks of a file, with the same probes.
 
@@ -75,7 +77,7 @@ def evaluate(
         tasks_file: JSON, see `read_tasks`.
         data: folders with latency tables; see `load_table`.
         only: names of the tasks to run; all if None.
-        method: keys of `METHODS`.
+        method: keys of `METHODS` or of ``own``.
         probes: measurements per target device (the budget of adaptive selection); with several numbers, everything
             runs with each of them. With 0, methods that need no measurement are told none.
         selector: key of `SELECTORS`, or "adaptive"; the default one if None.
@@ -86,6 +88,7 @@ def evaluate(
         predictions: whether to keep every prediction, which is much for many methods and numbers of probes.
         journal: where finished pieces are kept, and taken from if they are there.
         advance: called with the numbers of finished pieces and of all.
+        own: methods that stand beside those of `METHODS`, or in the place of one; no journal knows them.
 
     Raises:
         WorkbenchError: a bad task file, data folder, method, selector, width or number of probes. A task that fails is
@@ -94,8 +97,10 @@ def evaluate(
     methods = (method,) if isinstance(method, str) else tuple(dict.fromkeys(method))
     counts = (probes,) if isinstance(probes, int) else tuple(dict.fromkeys(probes))
     seeds = tuple(dict.fromkeys(seeds))
-    plan = Plan(methods, selector or DEFAULT_SELECTOR, width, predictions)
+    plan = Plan(methods, selector or DEFAULT_SELECTOR, width, predictions, own or {})
     _check(plan, counts, seeds)
+    if own and journal:
+        raise WorkbenchError("A journal expects methods that it can tell apart, got some of your own; leave it out.")
     data_folders(data)
     tasks = read_tasks(tasks_file, only)
 
@@ -115,7 +120,7 @@ def evaluate(
 
 def _check(plan: Plan, counts: Sequence[int], seeds: Sequence[int]) -> None:
     for name in plan.methods:
-        lookup("method", METHODS, name)
+        lookup("method", plan.known, name)
     lookup("selector", dict.fromkeys([*SELECTORS, ADAPTIVE]), plan.selector)
     if plan.width is not None and plan.selector != ADAPTIVE:
         raise WorkbenchError(

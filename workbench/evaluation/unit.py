@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ from workbench.devices.device import DeviceCard
 from workbench.evaluation.metrics import score
 from workbench.evaluation.setting import Setting
 from workbench.predictor.baselines import FLOORS
-from workbench.predictor.method import Adapt, Estimate, Probed
+from workbench.predictor.method import Adapt, Estimate, Pretrain, Probed
 from workbench.training.adaptive import ADAPTIVE, POOL, search
 from workbench.training.transfer import METHODS, choose_probes
 
@@ -39,12 +40,19 @@ class Plan(NamedTuple):
         selector: key of `SELECTORS`, or `ADAPTIVE`.
         width: adaptive selection stops at this width of the intervals, see `search`; None spends the whole budget.
         predictions: whether every prediction is kept.
+        own: methods that stand beside those of `METHODS`, or in the place of one.
     """
 
     methods: tuple[str, ...]
     selector: str
     width: float | None = None
     predictions: bool = True
+    own: Mapping[str, Pretrain] = MappingProxyType({})
+
+    @property
+    def known(self) -> dict[str, Pretrain]:
+        """Every method there is."""
+        return {**METHODS, **self.own}
 
 
 class Cell(NamedTuple):
@@ -128,7 +136,7 @@ def run_unit(setting: Setting, plan: Plan, probes: int, seed: int) -> Unit:
 
     unit = Unit()
     answers: dict[str, list[_Answer]] = {}
-    learners = {name: METHODS[name] for name in plan.methods} | {
+    learners = {name: plan.known[name] for name in plan.methods} | {
         name: learn for name, learn in FLOORS.items() if name not in plan.methods
     }
     for name, learn in learners.items():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -185,6 +186,7 @@ def _anonymous(op: Op) -> Op:
     return replace(op, name=op.kind, repeat=1)
 
 
+@lru_cache(maxsize=2**16)  # a space has some hundred operators, a stream of its networks millions of copies
 def cost_key(op: Op) -> tuple:
     """What decides the cost of one copy of ``op``: everything but its name and its repeat."""
     return astuple(_anonymous(op))

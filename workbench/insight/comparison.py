@@ -69,6 +69,15 @@ def shown(value: float) -> str | None:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
+def roofs_of(cards: Mapping[str, DeviceCard]) -> pd.DataFrame:
+    """One row per device as `rooflines` takes it: ``name, gflops, precision, gbps``, NaN where not known."""
+    rows = []
+    for name, card in cards.items():
+        gflops, precision = peak(card) or (None, "")
+        rows.append({"name": name, "gflops": gflops, "precision": precision, "gbps": card.memory_bandwidth_gbps})
+    return pd.DataFrame(rows).astype({"gflops": float, "gbps": float})
+
+
 def write_comparison(path: str | Path, cards: Mapping[str, DeviceCard]) -> Path:
     """Write one page that works offline: rooflines, figures with their ratios to the first device's, and their sources.
 
@@ -76,15 +85,8 @@ def write_comparison(path: str | Path, cards: Mapping[str, DeviceCard]) -> Path:
         WorkbenchError: no figure is known of any device, or ``path`` cannot be written.
     """
     table, (first, *others) = with_ratios(figures_of(cards)), cards
-    roofs = pd.DataFrame(
-        [
-            {"name": name, "gflops": (peak(card) or (None, ""))[0], "precision": (peak(card) or (None, ""))[1],
-             "gbps": card.memory_bandwidth_gbps}
-            for name, card in cards.items()
-        ]
-    ).astype({"gflops": float, "gbps": float})  # fmt: skip
     if any(roof(card) for card in cards.values()):
-        drawn = Section("Where memory ends and arithmetic begins", figure=rooflines(roofs), caption=CAPTION)
+        drawn = Section("Where memory ends and arithmetic begins", figure=rooflines(roofs_of(cards)), caption=CAPTION)
     else:
         drawn = Section(
             "Where memory ends and arithmetic begins",

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
-from plotly.io.base_renderers import PlotlyRenderer
 from tqdm.auto import tqdm
 
 from workbench.insight.campaign_report import timeline, watched_attempts
+from workbench.insight.panels.slot import kinds, redraw
 from workbench.insight.plots.quality import training_curve
-from workbench.insight.template import CONFIG
+from workbench.insight.show import bundle
 from workbench.profiling.journal import read_raw
 from workbench.profiling.passes import CampaignConfig, Progress
 from workbench.training.fit import Pretrained
@@ -143,20 +143,13 @@ class LiveFigure:
     def draw(self, figure: go.Figure, last: bool = False) -> None:
         """Show ``figure`` in the place of the one before; nothing is to follow the ``last`` one."""
         before = self._widget
-        if not last and before is not None and _kinds(before) == _kinds(figure):
-            with before.batch_update():
-                for old, new in zip(before.data, figure.data, strict=True):
-                    old.update({**new.to_plotly_json(), "type": old.type}, overwrite=True)
-                before.layout.update(figure.layout.to_plotly_json(), overwrite=True)
+        if not last and before is not None and kinds(before) == kinds(figure):
+            redraw(before, figure)
             return
         self._widget = None if last else go.FigureWidget(figure)
-        self._place.update(_bundle(figure) if last else self._widget._repr_mimebundle_(), raw=True)
+        self._place.update(bundle(figure) if last else self._widget._repr_mimebundle_(), raw=True)
         if before is not None:
             before.close()
-
-
-def _kinds(figure: go.Figure | go.FigureWidget) -> list[str]:
-    return [trace.type for trace in figure.data]
 
 
 def _display(content: dict[str, str]) -> Any:
@@ -165,9 +158,3 @@ def _display(content: dict[str, str]) -> Any:
     from IPython.display import display
 
     return display(content, raw=True, display_id=True) if get_ipython() else None
-
-
-def _bundle(figure: go.Figure) -> dict[str, Any]:
-    """``figure`` as notebooks show it, and in words where they cannot."""
-    words = f"{figure.layout.meta['title']}. {figure.layout.meta['message']}"
-    return {"text/plain": words, **PlotlyRenderer(CONFIG).to_mimebundle(figure.to_dict())}

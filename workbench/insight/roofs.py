@@ -98,7 +98,7 @@ def operator_roofs(space: str, networks: Mapping[str, str], roofs: Roofs, batch:
             cost = op_physics([op])[0]
             moved = cost[WEIGHTS] + batch * (cost[BYTES].sum() - cost[WEIGHTS])
             if moved > 0:
-                rows.append((network, _spoken(op), copies, batch * cost[FLOPS].sum(), moved, roofs.ceiling_gflops(op)))
+                rows.append((network, op_words(op), copies, batch * cost[FLOPS].sum(), moved, roofs.ceiling_gflops(op)))
     frame = pd.DataFrame(rows, columns=["network", "name", "copies", "flops", "bytes", "ceiling"])
     slope = roofs.slope_gbps(frame["bytes"].to_numpy() / 1024)
     seconds = 1e-9 * frame["copies"] * np.maximum(frame["bytes"] / slope, frame["flops"] / frame["ceiling"])
@@ -151,7 +151,7 @@ def _copies(ops: Sequence[Op]) -> np.ndarray:
     return np.array([op.repeat for op in ops], dtype=np.float64)
 
 
-def _spoken(op: Op) -> str:
+def op_words(op: Op) -> str:
     """``3x3 conv 16→16, 32x32``."""
     sort = "depthwise " if is_depthwise(op) else "grouped " if op.groups > 1 else ""
     kernel = f"{op.kernel}x{op.kernel} " if op.kind in ("conv", "pool") else ""

@@ -38,6 +38,15 @@ SEQUENTIAL = (
     (1.0, "#072f57"),
 )
 
+# Two hues that colour-blind readers tell apart, equally dark at both ends: less and more than nothing.
+DIVERGING = (
+    (0.0, "#0a4f86"),
+    (0.25, "#5fa5d0"),
+    (0.5, "#f6f7f8"),
+    (0.75, "#ef9d5c"),
+    (1.0, "#a84300"),
+)
+
 FONT = "Inter, 'Segoe UI', Roboto, 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif"
 NAME = "workbench"
 # For ``figure.show(config=CONFIG)``. By default Plotly shows a button that sends data to its cloud. Not responsive: in

@@ -8,8 +8,9 @@ to be kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +35,9 @@ from workbench.training.transfer import Transferred, transfer
 #: Relative difference beyond which a design is not the function that it is taken for, and an adaptation that is done
 #: again not the one that was kept.
 DESIGN_ERROR, ADAPTATION_ERROR = 1e-6, 0.01
+
+#: Networks that a stream predicts at once.
+CHUNK = 4096
 
 INPUTS, OUTPUTS = ("space", "arch", "device"), ("latency_ms", "low_ms", "high_ms")
 
@@ -184,6 +188,12 @@ class AdaptedPredictor:
             )
         return Estimate(*(part[len(self.probes) :] for part in estimate))
 
+    def stream(self, archs: Iterable[str], device: str, chunk: int = CHUNK) -> Iterator[tuple[list[str], Estimate]]:
+        """`predict` for as many networks as one likes, ``chunk`` at a time: memory does not grow with their number."""
+        rest = iter(archs)
+        while part := list(islice(rest, chunk)):
+            yield part, self.predict(part, device)
+
     def __call__(self, frame: pd.DataFrame) -> pd.DataFrame:
         """`predict` for a table.
 
@@ -216,8 +226,9 @@ class AdaptedPredictor:
         """A small table that can be predicted."""
         return self.ask(self.probes[:2], list(self.devices)[:2])
 
-    def _adapt(self, archs: Sequence[str], probe_ms: np.ndarray, card: DeviceCard | None, factor: float) -> Transferred:
-        """HODM adapted to a device, its networks being ``archs``, of which the probes come first."""
+    def about(self, archs: Sequence[str]) -> tuple[Pretrained, Networks]:
+        """The model as it speaks about ``archs``, any of the space, of which the probes come first; and these networks
+        in its terms."""
         networks = self.terms.describe(archs)
         new = len(networks.operators) - len(self.terms.operators)
         speaking = replace(
@@ -226,5 +237,9 @@ class AdaptedPredictor:
             counts=torch.tensor(networks.counts),
             hears=pad(self.pretrained.hears, (0, new)),  # operators that were not there when hardware learnt to listen
         )
-        probed = Probed(self.pretrained.probes, probe_ms)
-        return transfer(speaking, self.design(networks), probed, card, factor)
+        return speaking, networks
+
+    def _adapt(self, archs: Sequence[str], probe_ms: np.ndarray, card: DeviceCard | None, factor: float) -> Transferred:
+        """HODM adapted to a device, its networks being ``archs``, of which the probes come first."""
+        speaking, networks = self.about(archs)
+        return transfer(speaking, self.design(networks), Probed(self.pretrained.probes, probe_ms), card, factor)

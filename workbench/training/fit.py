@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from workbench.config import lookup
 from workbench.data.networks import Networks
 from workbench.describe.capability import ENTRIES, capability_vector
 from workbench.describe.design import Design
@@ -23,6 +24,7 @@ from workbench.describe.signature import signature
 from workbench.devices.device import DeviceCard
 from workbench.predictor.hodm import HODM, Dialogue, Hardware, HODMConfig, Operators
 from workbench.predictor.method import Sources
+from workbench.training.losses import LOSSES
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,9 @@ class FitConfig:
         roofline: share of mixtures that also get a physically bound device mixed in.
         reading_noise: relative noise on signature entries.
         hide_signature, hide_capability: probability that an entry is left out.
-        huber: relative error beyond which the loss grows linearly.
+        loss: key of `LOSSES`.
+        huber: relative error beyond which that loss grows linearly, and the lead that a ranking asks for.
+        capability: whether the model is shown what cards say.
     """
 
     steps: int = 500
@@ -51,7 +55,9 @@ class FitConfig:
     reading_noise: float = 0.03
     hide_signature: float = 0.15
     hide_capability: float = 0.5
+    loss: str = "huber"
     huber: float = 0.2
+    capability: bool = True
 
 
 @dataclass(frozen=True)
@@ -129,6 +135,7 @@ def pretrain(
     watch: Callable[[int, Pretrained], None] | None = None,
 ) -> Pretrained:
     """Train HODM on ``sources``; after every step call ``progress(step, loss)`` and ``watch(step, model so far)``."""
+    measure = lookup("loss", LOSSES, config.loss)
     operators, counts, descriptors, hears = token_tensors(sources.networks, design, probes)
     batches = _Batches(sources, design, probes, config, generator)
     with torch.random.fork_rng(devices=[]):  # initial weights follow the generator and leave torch's own stream alone
@@ -146,8 +153,7 @@ def pretrain(
         ops = Operators(operators.features[used], operators.quantities[used])
         hardware = Hardware(descriptors, hears[:, used], batch.values, batch.known)
         predicted = model.latency(model(ops, hardware), ops, networks[:, used])
-        errors = nn.functional.huber_loss(predicted, batch.latency, delta=config.huber, reduction="none")
-        loss = (errors * batch.measured).sum() / batch.measured.sum()
+        loss = measure(predicted, batch.latency, batch.measured, config.huber)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 0.1)
@@ -220,7 +226,7 @@ class _Batches:
         )
         capability[:real] = self.capability[chosen]
         shown = draw.random((real, len(ENTRIES))) > config.hide_capability
-        capability_known[:real] = self.capability_known[chosen] & shown
+        capability_known[:real] = self.capability_known[chosen] & shown & config.capability
         return _Batch(
             self.rows[picks],
             torch.tensor(latency / scale, dtype=torch.float32),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
 
-from workbench.config import WorkbenchError
+from workbench.config import WorkbenchError, lookup
 from workbench.data.networks import encode
 from workbench.data.sources import load_table
 from workbench.data.table import LatencyTable
@@ -19,6 +19,7 @@ from workbench.data.tasks import Split
 from workbench.describe.design import Design, build_design
 from workbench.predictor.method import Sources
 from workbench.training.fit import FitConfig, Pretrained
+from workbench.training.losses import LOSSES
 from workbench.training.transfer import choose_probes
 
 #: A device measured on less than this share of the networks that another one was measured on teaches mostly noise.
@@ -141,8 +142,20 @@ def choose_sources(table: LatencyTable, targets: Sequence[str]) -> tuple[str, ..
     return tuple([name for name in well if table.hardware(name) not in taken] or well)
 
 
+class Validation(NamedTuple):
+    """How well held-out networks are predicted.
+
+    Args:
+        loss: that of `pretrain`, on the source devices as they are.
+        errors: `d` medians over the networks of the relative error on each source device; NaN where none was measured.
+    """
+
+    loss: float
+    errors: np.ndarray
+
+
 class Course:
-    """The course of a training: the loss of every step, and now and then that on held-out networks.
+    """The course of a training: the loss of every step, and now and then how well held-out networks are predicted.
 
     Example::
 
@@ -154,13 +167,16 @@ class Course:
         steps: of the training.
         checks: how often, about.
         config: of the training; its loss is used.
+
+    Attributes:
+        validations: by step, where there was one.
     """
 
     def __init__(self, lesson: Lesson, steps: int, checks: int = 40, config: FitConfig = FitConfig()) -> None:
         self.steps = steps
         self._lesson, self._config, self._every = lesson, config, max(1, steps // checks)
         self._losses: list[float] = []
-        self._validation: dict[int, float] = {}
+        self.validations: dict[int, Validation] = {}
 
     def __call__(self, step: int, loss: float) -> None:
         """Note the ``loss`` of ``step``."""
@@ -169,14 +185,22 @@ class Course:
     def check(self, step: int, pretrained: Pretrained) -> None:
         """Predict the held-out networks, if it is time."""
         if step == 1 or step % self._every == 0 or step == self.steps:
-            self._validation[step] = validation_loss(pretrained, self._lesson, self._config)
+            self.validations[step] = validate(pretrained, self._lesson, self._config)
 
     @property
     def history(self) -> pd.DataFrame:
         """``step, loss, validation_loss``, one row per step; NaN where nothing was predicted."""
         steps = range(1, len(self._losses) + 1)
-        validation = [self._validation.get(step, np.nan) for step in steps]
+        validation = [self.validations[step].loss if step in self.validations else np.nan for step in steps]
         return pd.DataFrame({"step": steps, "loss": self._losses, "validation_loss": validation})
+
+    @property
+    def errors(self) -> pd.DataFrame:
+        """``step`` and one column per source device: the median relative error on its held-out networks, a share."""
+        rows = [validation.errors for validation in self.validations.values()]
+        frame = pd.DataFrame(rows, columns=list(self._lesson.sources.devices), dtype=float)
+        frame.insert(0, "step", list(self.validations))
+        return frame
 
     def smooth(self, window: int = 25) -> pd.DataFrame:
         """The `history` of the steps after which was predicted, the loss averaged over the last ``window``: every step
@@ -196,10 +220,12 @@ def read_sources(pretrained: Pretrained, lesson: Lesson) -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
-def validation_loss(pretrained: Pretrained, lesson: Lesson, config: FitConfig = FitConfig()) -> float:
-    """The loss of `pretrain`, on the held-out networks and the source devices as they are."""
+def validate(pretrained: Pretrained, lesson: Lesson, config: FitConfig = FitConfig()) -> Validation:
+    """Predict the held-out networks on every source device."""
     scale = lesson.source_readings().mean(axis=1)  # d
     actual, predicted = lesson.held_out_ms / scale, read_sources(pretrained, lesson) / scale
-    there = ~np.isnan(actual)
-    pair = (torch.tensor(values[there]) for values in (predicted, actual))
-    return nn.functional.huber_loss(*pair, delta=config.huber).item()
+    parts = (predicted, np.nan_to_num(actual), ~np.isnan(actual))
+    tensors = (torch.tensor(part, dtype=torch.float32) for part in parts)
+    loss = lookup("loss", LOSSES, config.loss)(*tensors, config.huber).item()
+    errors = pd.DataFrame(np.abs(predicted / actual - 1)).median()  # without the NaN of what was not measured
+    return Validation(loss, errors.to_numpy())

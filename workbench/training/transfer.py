@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workbench.describe.dbsel import select_probes
+from workbench.describe.dbsel import DEFAULT_SELECTOR, select_probes
 from workbench.describe.design import Design
 from workbench.devices.device import DeviceCard
 from workbench.predictor import roofline
@@ -26,8 +26,6 @@ from workbench.predictor.method import (
     some_probes,
 )
 from workbench.training.fit import FitConfig, Pretrained, pretrain
-
-DEFAULT_SELECTOR = "balanced"
 
 
 @dataclass(frozen=True)
@@ -111,6 +109,7 @@ def hodm(
         factor = interval_factor(sources, design, len(probes), generator, head_config)
 
         def adapt(probed: Probed, card: DeviceCard | None) -> Predict:
+            card = card if fit_config.capability else None
             if not len(probed.ms):
                 return zero_shot(probed, card)
             posterior = posterior_on(pretrained, design, some_probes("hodm", probed), card, head_config)

@@ -16,6 +16,8 @@ from workbench.insight.template import BLUE, FAINT, GREY, MUTED, SEQUENTIAL, TOP
 
 FIGURE = "attention"
 MASKED_LEAK = 1e-6  # attention on a masked token beyond this is a mask that does not mask
+#: Faithfulness from which a map agrees with what matters, and from which it does so in part.
+AGREES, PARTLY = 0.5, 0.2
 ROW_PIXELS = 19
 BAR_PIXELS = 26  # from the top row to the middle of the colour bar
 CAPTION = (
@@ -51,7 +53,7 @@ def attention_map(
             attention.
     """
     operators = checked(operators, FIGURE, words=["name"])
-    hardware = _hardware(hardware)
+    hardware = hardware_rows(hardware)
     maps = _maps(attention, len(operators), len(hardware))
     known = hardware["known"].to_numpy(dtype=bool)
     _refuse_leak(maps, known)
@@ -70,15 +72,16 @@ def attention_map(
     if shares is not None:
         figure.add_trace(_share_bars(operators, shares), 1, 2)
     height = 280 + ROW_PIXELS * len(operators)
-    dress(figure, "What each operator looks at", _verdict(faithfulness), height=height)
+    dress(figure, "What each operator looks at", verdict(faithfulness), height=height)
     figure.update_layout(margin_t=TOP_MARGIN + 36)
-    _axes(figure, operators, hardware, shares is not None)
+    map_axes(figure, operators, hardware, shares is not None)
     if len(views) > 1:
         _menu(figure, views)
     return figure
 
 
-def _hardware(hardware: pd.DataFrame | Sequence[str]) -> pd.DataFrame:
+def hardware_rows(hardware: pd.DataFrame | Sequence[str]) -> pd.DataFrame:
+    """``hardware`` as a checked table with a column ``known``."""
     if not isinstance(hardware, pd.DataFrame):
         hardware = pd.DataFrame({"name": list(hardware)})
     hardware = checked(hardware, f"{FIGURE} (hardware)", words=["name"])
@@ -152,34 +155,38 @@ def _heatmap(
         xgap=1,
         ygap=1,
         colorscale=[list(stop) for stop in SEQUENTIAL],
-        colorbar={
-            "title": {
-                "text": "attention (share of a row)",
-                "side": "top",
-                "font": {"size": 12, "color": MUTED},
-            },
-            "orientation": "h",
-            "x": 0,
-            "xanchor": "left",
-            # Anchored at its bottom, a horizontal colour bar pushes the figure's title out of sight
-            # (plotly.js 4.1).
-            "y": 1 + BAR_PIXELS / (ROW_PIXELS * len(operators)),
-            "yanchor": "middle",
-            "len": 260,
-            "lenmode": "pixels",
-            "thickness": 8,
-            "outlinewidth": 0,
-            "tickfont": {"size": 11, "color": MUTED},
-            "nticks": 5,
-            "ypad": 0,
-            "xpad": 0,
-        },
-        customdata=[
-            [[safe(name), safe(target), known, fact] for target, known in seen]
-            for name, fact in zip(operators["name"], facts, strict=True)
-        ],
+        colorbar=colour_bar("attention (share of a row)", len(operators)),
+        customdata=np.array(  # Plotly would look at every cell of a list
+            [
+                [[safe(name), safe(target), known, fact] for target, known in seen]
+                for name, fact in zip(operators["name"], facts, strict=True)
+            ],
+            dtype=object,
+        ),
         hovertemplate=HOVER,
     )
+
+
+def colour_bar(text: str, rows: int) -> dict[str, object]:
+    """A horizontal colour bar above a map with ``rows`` rows; ``text`` says what it measures, with the unit."""
+    return {
+        "title": {"text": text, "side": "top", "font": {"size": 12, "color": MUTED}},
+        "orientation": "h",
+        "x": 0,
+        "xanchor": "left",
+        # Anchored at its bottom, a horizontal colour bar pushes the figure's title out of sight
+        # (plotly.js 4.1).
+        "y": 1 + BAR_PIXELS / (ROW_PIXELS * rows),
+        "yanchor": "middle",
+        "len": 260,
+        "lenmode": "pixels",
+        "thickness": 8,
+        "outlinewidth": 0,
+        "tickfont": {"size": 11, "color": MUTED},
+        "nticks": 5,
+        "ypad": 0,
+        "xpad": 0,
+    }
 
 
 def _operator_facts(operators: pd.DataFrame, shares: np.ndarray | None) -> list[str]:
@@ -245,7 +252,8 @@ def _share_bars(operators: pd.DataFrame, shares: np.ndarray) -> go.Bar:
     )
 
 
-def _axes(figure: go.Figure, operators: pd.DataFrame, hardware: pd.DataFrame, shares: bool) -> None:
+def map_axes(figure: go.Figure, operators: pd.DataFrame, hardware: pd.DataFrame, shares: bool) -> None:
+    """Operators from top to bottom, hardware properties from left to right; with ``shares``, bars at the right."""
     n, h = len(operators), len(hardware)
     ticks = [
         safe(name) if known else f"<i>{safe(name)} (unknown)</i>"
@@ -305,19 +313,27 @@ def _menu(figure: go.Figure, views: list[tuple[str, np.ndarray]]) -> None:
     )
 
 
-def _verdict(faithfulness: float | None) -> str:
+def verdict(faithfulness: float | None) -> str:
     """What the map may be trusted for, in words."""
-    if faithfulness is None or np.isnan(faithfulness):
+    found = check_faithfulness(faithfulness, FIGURE)
+    if found is None:
         return "Faithfulness not measured: read it as a hint, not as an explanation."
-    if not -1 <= faithfulness <= 1:
-        raise WorkbenchError(
-            f"The {FIGURE} figure expects a faithfulness between -1 and 1, got {faithfulness:g}; pass a correlation."
-        )
     words = (
         "the map mostly agrees with what matters"
-        if faithfulness >= 0.5
+        if found >= AGREES
         else "the map agrees only in part with what matters"
-        if faithfulness >= 0.2
+        if found >= PARTLY
         else "the map does not show what matters: do not trust it"
     )
-    return f"Faithfulness {faithfulness:.2f} (rank correlation with deleting a token): {words}."
+    return f"Faithfulness {found:.2f} (rank correlation with deleting a token): {words}."
+
+
+def check_faithfulness(faithfulness: float | None, figure: str) -> float | None:
+    """``faithfulness``, if it can be a correlation; None for NaN."""
+    if faithfulness is None or np.isnan(faithfulness):
+        return None
+    if not -1 <= faithfulness <= 1:
+        raise WorkbenchError(
+            f"The {figure} figure expects a faithfulness between -1 and 1, got {faithfulness:g}; pass a correlation."
+        )
+    return faithfulness

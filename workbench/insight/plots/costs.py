@@ -25,8 +25,8 @@ def operator_costs(frame: pd.DataFrame, measured_ms: float | None = None) -> go.
 
     Args:
         frame: columns ``name`` and ``predicted_ms`` in the network's order; optional ``kind`` (colours the
-            bars; ``correction`` marks what belongs to the graph as a whole). Beyond `MOST_ROWS` rows, the
-            cheapest operators share one bar.
+            bars; ``correction`` marks what belongs to the graph as a whole), ``shape`` and ``bound`` (what binds
+            it, both for the hover). Beyond `MOST_ROWS` rows, the cheapest operators share one bar.
         measured_ms: the network's measured latency, drawn as a line.
 
     Raises:
@@ -141,15 +141,27 @@ def _bars(frame: pd.DataFrame, kind: str, colour: str, total: float) -> go.Bar:
         name={CORRECTION: "correction", REST: "others"}.get(kind, safe(kind)),
         marker=marker,
         customdata=[
-            [safe(name), f"{value:.3g} ms", f"{100 * value / total:.1f} %"]
-            for name, value in zip(frame["name"], frame["predicted_ms"], strict=True)
+            [safe(name), f"{value:.3g} ms", f"{100 * value / total:.1f} %", fact]
+            for name, value, fact in zip(frame["name"], frame["predicted_ms"], _facts(frame), strict=True)
         ],
-        hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]}, %{customdata[2]} of all<extra></extra>",
+        hovertemplate=(
+            "<b>%{customdata[0]}</b><br>%{customdata[1]}, %{customdata[2]} of all%{customdata[3]}<extra></extra>"
+        ),
         text=[_tag(value, total) for value in frame["predicted_ms"]],
         textposition="outside",
         textfont={"size": 11},
         cliponaxis=False,
     )
+
+
+def _facts(frame: pd.DataFrame) -> list[str]:
+    """What the hover adds about every row: its shapes, and what binds it."""
+    facts = [""] * len(frame)
+    for column, words in (("shape", "<br>{}"), ("bound", "<br>bound by {}")):
+        if column in frame:
+            told = ["" if pd.isna(value) else words.format(safe(value)) for value in frame[column]]
+            facts = [fact + more for fact, more in zip(facts, told, strict=True)]
+    return facts
 
 
 def _tag(value: float, total: float) -> str:

@@ -112,7 +112,7 @@ def _signature_line(
     )
 
 
-def device_map(frame: pd.DataFrame, x_title: str, y_title: str) -> go.Figure:
+def device_map(frame: pd.DataFrame, x_title: str, y_title: str, new_ones: str = "this machine") -> go.Figure:
     """Devices in the plane of their signatures' two main axes, new ones joined with the known one most like them.
 
     Args:
@@ -120,6 +120,7 @@ def device_map(frame: pd.DataFrame, x_title: str, y_title: str) -> go.Figure:
             ``family``, ``hardware``, ``x`` and ``y`` (shares); of new ones also ``nearest`` (a known device) and
             ``apart`` (a share).
         x_title, y_title: what the axes mean; the unit is added.
+        new_ones: what the legend calls the new devices.
 
     Raises:
         WorkbenchError: a column or a number is missing, no new device, or a nearest one that is not on the map.
@@ -136,7 +137,7 @@ def device_map(frame: pd.DataFrame, x_title: str, y_title: str) -> go.Figure:
         f"{100 * np.expm1(closest['apart']):.0f} % more or less.",
         x=f"{x_title} (%)", y=f"{y_title} (%)", height=MAP_HEIGHT,
     )  # fmt: skip
-    for trace in (*_ties(known, new), *_families(known), _arrivals(new)):
+    for trace in (*_ties(known, new), *_families(known), _arrivals(new, new_ones)):
         figure.add_trace(trace)
     for label in _labels(known, new):
         figure.add_annotation(
@@ -174,9 +175,9 @@ def _ties(known: pd.DataFrame, new: pd.DataFrame) -> Iterator[go.Scatter]:
         )  # fmt: skip
 
 
-def _arrivals(new: pd.DataFrame) -> go.Scatter:
+def _arrivals(new: pd.DataFrame, called: str) -> go.Scatter:
     return go.Scatter(
-        x=100 * new["x"], y=100 * new["y"], mode="markers", name="this machine",
+        x=100 * new["x"], y=100 * new["y"], mode="markers", name=called,
         marker={"color": VERMILION, "symbol": "star", "size": 19, "line": {"color": PAPER, "width": 1.5}},
         customdata=[
             [safe(row.device), safe(row.nearest), 100 * np.expm1(row.apart)] for row in new.itertuples()

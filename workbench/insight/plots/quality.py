@@ -13,6 +13,8 @@ from workbench.insight.frames import checked
 from workbench.insight.labels import log_ticks, safe, spoken
 from workbench.insight.template import BLUE, COLOURS, FAINT, INK, MUTED, TOP_MARGIN, blank, dress
 
+STANDING_OUT = 3  # source devices that have a colour of their own
+
 
 class Metric(NamedTuple):
     """How a column of results is drawn: ``scale`` takes its unit to the one of the axis."""
@@ -167,3 +169,48 @@ def training_curve(frame: pd.DataFrame) -> go.Figure:
         ticks = log_ticks(values.min(), values.max())
         figure.update_yaxes(type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
     return figure
+
+
+def validation_by_device(frame: pd.DataFrame) -> go.Figure:
+    """How well held-out networks of each source device are predicted over the steps; the worst devices stand out.
+
+    Args:
+        frame: ``step`` and one column per source device: the median relative error, a share; a device of which nothing
+            is known is left out.
+
+    Raises:
+        WorkbenchError: no step, no device, or a number is missing.
+    """
+    name = "validation-by-device"
+    frame = checked(frame, name, numbers=["step"]).dropna(axis="columns", how="all").sort_values("step")
+    devices = [column for column in frame.columns if column != "step"]
+    if not devices:
+        raise WorkbenchError(
+            f"The {name} figure expects the error on at least one source device, got none; hold out more networks."
+        )
+    errors = 100 * checked(frame, name, numbers=devices)[devices]
+    order = errors.iloc[-1].sort_values(ascending=False).index  # the worst first
+    middle, worst = errors.median(axis=1), order[0]
+    logarithmic = bool(errors.to_numpy().min() > 0 and errors.to_numpy().max() / errors.to_numpy().min() > 20)
+    figure = blank(
+        "Validation by source device",
+        f"After step {frame['step'].max():,.0f} {safe(worst)} is {errors[worst].iloc[-1]:.3g} % off, the middle of all "
+        f"{middle.iloc[-1]:.3g} %.",
+        x="Training step (count)",
+        y="Median error, held-out<br>networks (%, logarithmic)"
+        if logarithmic
+        else "Median error, held-out<br>networks (%)",
+        height=380,
+    )
+    for place, device in reversed(list(enumerate(order))):
+        alone = place < STANDING_OUT
+        figure.add_scatter(
+            x=frame["step"], y=errors[device], mode="lines", showlegend=alone or place == STANDING_OUT,
+            line={"color": COLOURS[place] if alone else FAINT, "width": 2.2 if alone else 1.2},
+            name=safe(device) if alone else "other source devices",
+            hovertemplate=f"<b>{safe(device)}</b><br>%{{y:.3~r}} % in step %{{x}}<extra></extra>",
+        )  # fmt: skip
+    if logarithmic:
+        ticks = log_ticks(errors.to_numpy().min(), errors.to_numpy().max())
+        figure.update_yaxes(type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
+    return figure.update_layout(legend_traceorder="reversed")

@@ -1,0 +1,131 @@
+"""Devices to choose from, of the catalog and measured ones: their cards side by side, their roofs, their map."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+from workbench.config import WorkbenchError, lookup
+from workbench.data.table import LatencyTable
+from workbench.devices.device import CAPABILITY_FIELDS, DeviceCard, catalog
+from workbench.insight.comparison import shown
+from workbench.insight.device_map import DeviceMap, map_devices
+from workbench.insight.labels import split_unit, spoken
+
+HOW = ("hardware", "family", "precision", "batch_size", "runtime", "threads", "passport")  # it was run
+MAPPED = 300  # networks, at most: more move no point that could be seen
+
+EDGE = "border-bottom:1px solid var(--jp-border-color2,#ddd);padding:3px 10px;text-align:"
+UNKNOWN = '<span title="unknown" style="opacity:0.6">–</span>'
+
+
+class DeviceChoice:
+    """What is known of the devices of one space, and of those in the catalog.
+
+    Args:
+        table: measured latencies, with cards where there are any; it may be empty.
+    """
+
+    def __init__(self, table: LatencyTable) -> None:
+        self.table = table
+        self.cards: dict[str, DeviceCard] = {**catalog(), **table.cards}
+        self._maps: dict[tuple[str, ...], DeviceMap] = {}
+
+    @cached_property
+    def options(self) -> list[tuple[str, str]]:
+        """What a reader sees and the device's name: measured devices first, then the catalog's others."""
+        measured = self.table.devices
+        others = [name for name in self.cards if name not in measured]
+        return [(f"{name} · measured", name) for name in measured] + [(name, name) for name in others]
+
+    def cards_of(self, devices: Sequence[str]) -> dict[str, DeviceCard]:
+        """The card of each of ``devices``, an empty one where there is none; an unknown device raises with the nearest
+        name."""
+        known = dict.fromkeys(name for _, name in self.options)
+        for name in devices:
+            lookup("device", known, name)
+        return {name: self.cards.get(name, DeviceCard(name)) for name in devices}
+
+    def map(self, devices: Sequence[str]) -> DeviceMap:
+        """``devices`` among the others that were measured, on at most `MAPPED` networks.
+
+        Raises:
+            WorkbenchError: one was not measured, or too few networks and others were.
+        """
+        key = tuple(devices)
+        if key not in self._maps:
+            for name in key:
+                lookup("measured device", dict.fromkeys(self.table.devices), name)
+            chosen = self.table.frame[list(key)].dropna()
+            some = chosen.sample(min(MAPPED, len(chosen)), random_state=0).sort_index()
+            others = [name for name in self.table.devices if name not in key]
+            known = LatencyTable(self.table.space, self.table.frame.loc[some.index, others], self.table.cards)
+            self._maps[key] = map_devices(known, some)
+        return self._maps[key]
+
+
+def cards_html(cards: Mapping[str, DeviceCard]) -> str:
+    """Cards side by side: one row per field that any of them knows, with its unit; numbers lead to the sources.
+
+    Raises:
+        WorkbenchError: nothing is known of any device.
+    """
+    rows = [field for field in (*HOW, *CAPABILITY_FIELDS) if any(getattr(c, field) is not None for c in cards.values())]
+    if not rows:
+        raise WorkbenchError(
+            f"There is no card for {', '.join(cards) or 'no device'}: only latencies are known; write devices.yaml "
+            f"beside the table, or choose other devices."
+        )
+    sources: dict[str, int] = {}
+    body = "".join(_row(field, cards, sources) for field in rows)
+    heads = "".join(f"<th scope='col' style='{EDGE}right'>{html.escape(name)}</th>" for name in cards)
+    head = f"<th scope='col' style='{EDGE}left'>Field</th><th scope='col' style='{EDGE}left'>Unit</th>{heads}"
+    listed = "".join(f"<li>{html.escape(text)}</li>" for text in sources)
+    below = f"<details><summary>Sources ({len(sources)})</summary><ol>{listed}</ol></details>" if sources else ""
+    bare = [name for name, card in cards.items() if not card.known()]
+    if bare:
+        below = f"<p>No card: {html.escape(', '.join(bare))}. What is known of them are latencies.</p>{below}"
+    return (
+        "<div style='overflow-x:auto'><table style='border-collapse:collapse;line-height:1.4'>"
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{below}"
+    )
+
+
+def _row(field: str, cards: Mapping[str, DeviceCard], sources: dict[str, int]) -> str:
+    cells = "".join(f"<td style='{EDGE}right'>{_cell(field, card, sources)}</td>" for card in cards.values())
+    return (
+        f"<tr><th scope='row' style='{EDGE}left;font-weight:normal'>{html.escape(spoken(field))}</th>"
+        f"<td style='{EDGE}left'>{html.escape(unit_of(field))}</td>{cells}</tr>"
+    )
+
+
+def _cell(field: str, card: DeviceCard, sources: dict[str, int]) -> str:
+    value = getattr(card, field)
+    if value is None:
+        return UNKNOWN
+    if field not in CAPABILITY_FIELDS:
+        return html.escape(str(value))
+    source = card.source_of(field) or "not stated"
+    number = sources.setdefault(source, len(sources) + 1)
+    return f"{shown(value)}<sup title='{html.escape(source, quote=True)}'>{number}</sup>"
+
+
+def passport_html(fields: Mapping[str, object]) -> str:
+    """What decides the numbers of this machine, folded away below one line; what is not known is left out."""
+    known = {name: value for name, value in fields.items() if value is not None and value != ""}
+    rows = "".join(
+        f"<tr><th scope='row' style='{EDGE}left;font-weight:normal'>{html.escape(spoken(name))}</th>"
+        f"<td style='{EDGE}left'>{html.escape(f'{value} {unit_of(name)}')}</td></tr>"
+        for name, value in known.items()
+    )
+    title = f"This machine: {known.get('cpu_model', 'processor unknown')}, passport {known.get('passport', 'unknown')}"
+    return (
+        f"<details><summary>{html.escape(title)}</summary>"
+        f"<table style='border-collapse:collapse;line-height:1.4'><tbody>{rows}</tbody></table></details>"
+    )
+
+
+def unit_of(field: str) -> str:
+    """The unit in a field's name; none for a count."""
+    return split_unit(field)[1].replace("count", "")

@@ -14,7 +14,7 @@ from tests.toy import SOURCES, TARGETS, toy_frame, toy_networks, write_table
 from tests.waiting import until
 from workbench import jobs
 
-pytestmark = [pytest.mark.browser]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]  # a minute each
 LIMIT_MS = 120_000
 PROCESS = re.compile(r"^process \d+")
 TRAINING = """import os

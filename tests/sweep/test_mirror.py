@@ -91,6 +91,7 @@ assert not carry_out(Path(sys.argv[1]), Path(sys.argv[2])).trouble
 """
 
 
+@pytest.mark.slow
 def test_sweeps_that_write_at_once_lose_nothing(tmp_path, mlflow_home):
     files = []
     for name in "abc":

@@ -55,7 +55,7 @@ format: env
 	$(BIN)/ruff format .
 
 unit: env
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not gpu"
 
 # Every cell runs, as the tiny run that WORKBENCH_SMOKE asks for, with an MLflow home of its own.
 notebooks: env

@@ -78,6 +78,7 @@ def test_a_device_is_profiled_and_its_campaign_can_be_watched(
     assert (tmp_path / "report" / "nasbench201_report.html").is_file()
 
 
+@pytest.mark.slow
 def test_a_training_is_watched_and_its_model_kept(open_notebook, artifacts, tmp_path, mlflow_home, monkeypatch):
     monkeypatch.setenv("WORKBENCH_HOME", str(mlflow_home))
     notebook = open_notebook(tiny("30_train_hodm.ipynb", tmp_path))
@@ -90,6 +91,7 @@ def test_a_training_is_watched_and_its_model_kept(open_notebook, artifacts, tmp_
     assert (tmp_path / "report" / "model" / "model.safetensors").is_file()
 
 
+@pytest.mark.slow
 def test_a_transfer_is_followed_over_the_number_of_probes(open_notebook, artifacts, tmp_path, mlflow_home, monkeypatch):
     monkeypatch.setenv("WORKBENCH_HOME", str(mlflow_home))
     notebook = open_notebook(tiny("40_transfer.ipynb", tmp_path))

@@ -22,6 +22,7 @@ import pytest
 from workbench.notebooks import lab
 from workbench.servers import Server
 
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -198,6 +199,21 @@ def open_notebook(tab: Tab, artifacts: Path, tmp_path: Path, monkeypatch) -> Ite
     yield start
     for running in started:
         running.__exit__(None, None, None)
+
+
+@pytest.fixture
+def open_smoke(open_notebook, tmp_path: Path, mlflow_home, monkeypatch) -> Callable[..., Notebook]:
+    """A function that opens a copy of one of the project's notebooks, as a tiny run with an MLflow home of its own."""
+    monkeypatch.setenv("WORKBENCH_HOME", str(mlflow_home))
+    monkeypatch.setenv("WORKBENCH_SMOKE", "1")
+
+    def start(name: str, dark: bool = False) -> Notebook:
+        copy = tmp_path / "notebooks" / name
+        copy.parent.mkdir()
+        shutil.copyfile(NOTEBOOKS / name, copy)
+        return open_notebook(copy, dark)
+
+    return start
 
 
 @pytest.fixture

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-import nbformat
 import pytest
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
-NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "70_attention.ipynb"
+pytestmark = [pytest.mark.browser]
 LIMIT_S = 240
 # The figure with a title, and what its first trace, a map, shows as text.
 FIGURE = """Array.from(document.querySelectorAll('.jp-OutputArea .js-plotly-plot'))
@@ -24,15 +21,8 @@ COUNT = f"(title) => {FIGURE}.length"
 LOOKS, DIFFERS = "What each operator looks at", "Where attention differs"
 
 
-def test_round_head_device_and_comparison_are_chosen_by_keyboard(
-    open_notebook, artifacts, tmp_path, mlflow_home, monkeypatch
-):
-    monkeypatch.setenv("WORKBENCH_HOME", str(mlflow_home))
-    monkeypatch.setenv("WORKBENCH_SMOKE", "1")
-    copy = tmp_path / "notebooks" / NOTEBOOK.name
-    copy.parent.mkdir()
-    nbformat.write(nbformat.read(NOTEBOOK, as_version=4), copy)
-    notebook = open_notebook(copy)
+def test_round_head_device_and_comparison_are_chosen_by_keyboard(open_smoke, artifacts):
+    notebook = open_smoke("70_attention.ipynb")
     page = notebook.page
     notebook.run_all(limit_s=LIMIT_S)
     assert notebook.wait_for_figures(5) == 5

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import nbformat
 import pytest
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
-NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "80_compare_runs.ipynb"
+pytestmark = [pytest.mark.browser]
 LIMIT_S = 240
 # How many runs the panel's figure shows, and how many lines its list has.
 SHOWN = """() => Array.from(document.querySelectorAll('.jp-OutputArea .js-plotly-plot'))
@@ -17,14 +13,9 @@ SHOWN = """() => Array.from(document.querySelectorAll('.jp-OutputArea .js-plotly
 LINES = "() => document.querySelectorAll('.workbench-runs select option').length"
 
 
-def test_runs_are_found_and_selected_by_keyboard(open_notebook, artifacts, tmp_path, mlflow_home, monkeypatch):
+def test_runs_are_found_and_selected_by_keyboard(open_smoke, artifacts, tmp_path):
     """On an empty MLflow home: the notebook runs a tiny sweep first."""
-    monkeypatch.setenv("WORKBENCH_HOME", str(mlflow_home))
-    monkeypatch.setenv("WORKBENCH_SMOKE", "1")
-    copy = tmp_path / "notebooks" / NOTEBOOK.name
-    copy.parent.mkdir()
-    nbformat.write(nbformat.read(NOTEBOOK, as_version=4), copy)
-    notebook = open_notebook(copy)
+    notebook = open_smoke("80_compare_runs.ipynb")
     page = notebook.page
     notebook.run_all(limit_s=LIMIT_S)
     assert notebook.wait_for_figures(4) == 4

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nbformat
 import pytest
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -20,13 +19,8 @@ BROKEN = "() => document.body.textContent.includes('model not found')"
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_nothing_is_cut_off(notebook, dark, open_notebook, artifacts, tmp_path, mlflow_home, monkeypatch):
-    monkeypatch.setenv("WORKBENCH_HOME", str(mlflow_home))
-    monkeypatch.setenv("WORKBENCH_SMOKE", "1")
-    copy = tmp_path / "notebooks" / notebook.name
-    copy.parent.mkdir()
-    nbformat.write(nbformat.read(notebook, as_version=4), copy)
-    opened = open_notebook(copy, dark)
+def test_nothing_is_cut_off(notebook, dark, open_smoke, artifacts):
+    opened = open_smoke(notebook.name, dark)
     opened.run_all(limit_s=LIMIT_S)
     opened.wait_for_figures(1)
     for width in WIDTHS:

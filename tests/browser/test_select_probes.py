@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import nbformat
 import pytest
 
 pytestmark = [pytest.mark.browser]
-NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "20_select_probes.ipynb"
 LIMIT_S = 240
 # The marks of the probes and of the locked probes on the map; undefined while it is not drawn.
 MARKS = """() => Array.from(document.querySelectorAll('.jp-OutputArea .js-plotly-plot'))
@@ -25,13 +21,8 @@ PLACE = """() => {
 }"""
 
 
-def test_probes_are_chosen_by_keyboard_and_by_clicks(open_notebook, artifacts, tmp_path, mlflow_home, monkeypatch):
-    monkeypatch.setenv("WORKBENCH_HOME", str(mlflow_home))
-    monkeypatch.setenv("WORKBENCH_SMOKE", "1")
-    copy = tmp_path / "notebooks" / NOTEBOOK.name
-    copy.parent.mkdir()
-    nbformat.write(nbformat.read(NOTEBOOK, as_version=4), copy)
-    notebook = open_notebook(copy)
+def test_probes_are_chosen_by_keyboard_and_by_clicks(open_smoke, artifacts, tmp_path):
+    notebook = open_smoke("20_select_probes.ipynb")
     notebook.run_all(limit_s=LIMIT_S)
     assert notebook.wait_for_figures(5) == 5
     page = notebook.page

@@ -165,6 +165,12 @@ def _find_quiet_level(seconds: float) -> float:
     return quiet_level(np.array(pulses))
 
 
+def pulse_kind(platform: str) -> str:
+    """The bursts that leave the processor in one state: of a runtime and a precision (``onnxruntime_int8``); after
+    int8 the pulse is a tenth slower than after fp32 of the same runtime."""
+    return "_".join(platform.split("_")[:2])
+
+
 def quiet_level(pulses: np.ndarray) -> float:
     """The pulse of the undisturbed machine: a low quantile, as disturbances only ever slow it down."""
     return float(np.quantile(pulses, 0.1, method="lower"))

@@ -14,7 +14,7 @@ import pandas as pd
 
 from workbench.devices.backends import torch_threads
 from workbench.devices.detect import detect
-from workbench.profiling.calm import CalmConfig, ForeignLoad, pulse_ns, quiet_level
+from workbench.profiling.calm import CalmConfig, ForeignLoad, pulse_kind, pulse_ns, quiet_level
 from workbench.profiling.conditions import read_conditions
 from workbench.profiling.journal import REFERENCE
 
@@ -186,11 +186,11 @@ def quarantine(attempts: pd.DataFrame, config: QualityConfig) -> pd.Series:
     """`True` for each attempt (same index) that must not be trusted.
 
     That is: the machine was disturbed while it ran (pulse or foreign load), or a network stands between two
-    passes over the references of which one drifted too far. The pulse is compared with the usual one beside the
-    same runtime: each leaves caches in a state of its own, which says nothing about other programs.
+    passes over the references of which one drifted too far. The pulse is compared with the usual one beside
+    bursts of the same kind (`pulse_kind`).
     """
-    runtime = attempts["platform"].str.partition("_")[0] if len(attempts) else attempts["platform"]
-    usual = attempts.groupby(runtime)["pulse_ns"].transform(lambda found: quiet_level(found.to_numpy()))
+    kinds = attempts["platform"].map(pulse_kind)
+    usual = attempts.groupby(kinds)["pulse_ns"].transform(lambda found: quiet_level(found.to_numpy()))
     marked = attempts["pulse_ns"] > config.calm.pulse * usual
     marked |= attempts["foreign_load"] > config.calm.foreign_load
     return marked | _beside(attempts, lambda drift: np.abs(drift) > config.drift)

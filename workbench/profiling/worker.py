@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from workbench.config import WorkbenchError
 from workbench.devices.backends import BACKENDS, Network, Platform
-from workbench.profiling.calm import CalmConfig, Watch, Watched, keep_freed_memory
+from workbench.profiling.calm import CalmConfig, Watch, Watched, keep_freed_memory, pulse_kind
 from workbench.profiling.conditions import pinned
 from workbench.profiling.timing import Run, TimingConfig, time_runs
 
@@ -198,7 +198,8 @@ class _Timer:
             self._loaders[platform.backend] = backend.loader(self._network)
         run = self._loaders[platform.backend](platform)
         with pinned(platform.threads), backend.threads(platform.threads):
-            return watch.burst(lambda: time_runs(run, timing, stopwatch=backend.stopwatch), platform.backend)
+            kind = pulse_kind(platform.name)
+            return watch.burst(lambda: time_runs(run, timing, stopwatch=backend.stopwatch), kind)
 
 
 def _reason(error: Exception) -> str:

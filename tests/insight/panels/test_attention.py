@@ -118,11 +118,13 @@ def test_the_same_state_is_the_same_panel(panel, study):
 
 
 @pytest.mark.parametrize("compare", ["nothing", "another device", "another network"])
-def test_the_code_draws_the_same_figures(study, compare):
-    panel = AttentionExplorer(study, round=2, head=1, compare=compare)
-    names: dict[str, object] = {"predictor": study.predictor}
-    code = panel.code.replace("AttentionStudy(predictor)", "AttentionStudy(predictor, archs)")
-    exec(code, names | {"archs": ARCHS}, names)
+@pytest.mark.parametrize("given", ["study", "predictor", "folder"])
+def test_the_code_draws_the_same_figures(study, compare, given, tmp_path):
+    made = {"study": lambda: study, "predictor": toy_predictor}
+    model = made[given]() if given in made else save_predictor(tmp_path / "model", toy_predictor())
+    panel = AttentionExplorer(model, ARCHS, round=2, head=1, compare=compare)
+    code, names = panel.code, {"model": model, "archs": ARCHS}
+    exec(code, names)
     np.testing.assert_allclose(names["weights"], drawn(panel), atol=1e-6)
     if compare != "nothing":
         np.testing.assert_allclose(names["apart"].values, panel.apart.widget.data[0].z, atol=1e-4)

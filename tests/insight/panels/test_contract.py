@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
+import importlib
+import importlib.util
+import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -189,8 +194,22 @@ def test_every_figure_has_a_title_a_message_and_units_on_its_axes(panel):
         assert_units(figure)
 
 
-def test_its_code_is_python(panel):
-    compile(panel.code, type(panel).__name__, "exec")
+def test_its_code_uses_only_what_it_imports_makes_or_was_given(panel):
+    tree = ast.parse(panel.code)
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    known = {node.id for node in names if isinstance(node.ctx, ast.Store)} | set(dir(builtins))
+    known |= set(inspect.signature(type(panel)).parameters) | {type(panel).__name__}
+    for node in ast.walk(tree):
+        for alias in node.names if isinstance(node, ast.ImportFrom) else ():
+            there = hasattr(importlib.import_module(node.module), alias.name)
+            assert there or importlib.util.find_spec(f"{node.module}.{alias.name}"), (
+                f"{node.module} has no {alias.name}"
+            )
+            known.add(alias.asname or alias.name)
+        for alias in node.names if isinstance(node, ast.Import) else ():
+            known.add(alias.asname or alias.name.split(".")[0])
+    assert names
+    assert {node.id for node in names} <= known
 
 
 def test_every_control_can_be_set_to_what_it_is(panel):

@@ -23,10 +23,11 @@ from workbench.training.checkpoint import load_predictor
 SUGGESTED = (*RANKS, "random 1", "random 2", "random 3")
 NOTHING, DEVICE, ARCH = COMPARE = ("nothing", "another device", "another network")
 FACTS = '<p role="status" style="margin:2px 0;line-height:1.5;max-width:70em">{}</p>'
+#: How the study is made of the panel's ``model`` and ``archs``; of a folder otherwise.
+MADE = {AttentionStudy: "model", AdaptedPredictor: "AttentionStudy(model, archs)"}
 CODE = """from workbench.insight import figures
-from workbench.insight.attention_study import AttentionStudy{imports}
-
-study = AttentionStudy(predictor)  # an AdaptedPredictor, such as load_predictor("reports/training/model")
+{imports}
+study = {study}
 why = study.explain(study.find({arch!r}, {device!r}), {device!r})
 weights = why.weights({round!r}, {head!r})
 figures.attention_map(weights, why.operators, why.hardware, why.faithfulness_of(weights))
@@ -52,6 +53,7 @@ class AttentionExplorer(Panel):
         self, model: AttentionStudy | AdaptedPredictor | str | Path, archs: Sequence[str] = (), **state: Any
     ) -> None:
         self.study, self._failure = None, ""
+        self._made = MADE.get(type(model), f"AttentionStudy(load_predictor({str(model)!r}), archs)")
         try:
             self.study = model if isinstance(model, AttentionStudy) else _study(model, archs)
         except WorkbenchError as error:
@@ -81,7 +83,11 @@ class AttentionExplorer(Panel):
         """Python that draws the same figures."""
         state = self.state
         compare = state["compare"]
-        text = CODE.format(imports="" if compare == NOTHING else ", difference", **state)
+        names = ["AttentionStudy"] * ("AttentionStudy(" in self._made) + ["difference"] * (compare != NOTHING)
+        imports = f"from workbench.insight.attention_study import {', '.join(names)}\n" if names else ""
+        if "load_predictor" in self._made:
+            imports += "from workbench.training.checkpoint import load_predictor\n"
+        text = CODE.format(imports=imports, study=self._made, **state)
         if compare == DEVICE:
             text += COMPARISON.format(at=state["device"], **state | {"device": state["other_device"]})
         elif compare == ARCH:

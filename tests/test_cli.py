@@ -187,6 +187,7 @@ def test_interruption_is_130(tmp_path):
         "import sys, time; from workbench import cli\n"
         "import workbench.servers as t\n"
         "t.serve_ui = lambda port: (print('ready', flush=True), time.sleep(60))\n"
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell may ignore it
         "cli.main(['ui'])"
     )
     process = subprocess.Popen(

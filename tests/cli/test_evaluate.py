@@ -105,6 +105,7 @@ def test_an_interrupted_run_keeps_what_is_finished(tmp_path, asked):
         "        import time; time.sleep(60)\n"
         "    return compute(*arguments)\n"
         "running.run_unit = slow\n"
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell may ignore it
         "cli.main(sys.argv[1:])"
     )
     arguments = [str(part) for part in (*asked, "--method", "linear", "--probes", "4")]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from workbench.config import WorkbenchError
-from workbench.predictor.adapt import HeadConfig, PriorMean, adapt, log_evidence, shaped
+from workbench.predictor.adapt import HeadConfig, PriorMean, adapt, shaped
 
 NETWORKS, PROBES = 120, np.arange(3, 120, 6)
 OTHERS = np.setdiff1d(np.arange(NETWORKS), PROBES)
@@ -70,19 +68,6 @@ def test_without_outliers_a_wild_probe_is_believed():
     np.testing.assert_allclose(
         believed, adapt(BLOCKS, PROBES, probe_ms, config=replace(SINGLE, outlier=1e-300)).predict()[0]
     )
-
-
-def test_evidence_is_the_density_of_a_gaussian():
-    draw = np.random.default_rng(0)
-    root = draw.standard_normal((3, 5, 2))
-    covariances, shape = root @ root.transpose(0, 2, 1), draw.uniform(0.5, 2, 5)
-    residuals, spread, noise = draw.standard_normal((5, 2)), (0.3, 2.0), (0.1, 0.5, 1.5)
-    densities = [
-        [stats.multivariate_normal(cov=s**2 * cov + n**2 * np.diag(shape)).logpdf(column) for column in residuals.T]
-        for cov, s, n in itertools.product(covariances, spread, noise)
-    ]
-    found = log_evidence(covariances, shape, residuals, spread, noise)
-    np.testing.assert_allclose(found - 2.5 * np.log(2 * np.pi), densities)
 
 
 def test_nothing_given_is_changed_and_twice_is_the_same():

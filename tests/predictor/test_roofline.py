@@ -76,3 +76,12 @@ def test_probes_set_the_scale():
     adapt = pretrain(*known(), ROWS[:5], np.random.default_rng(0))
     estimate = adapt(Probed(ROWS[:5], actual[ROWS[:5]]), CARDS["phone"])()
     assert np.median(estimate.ms / actual) == pytest.approx(1, abs=0.3)
+
+
+def test_a_source_whose_card_says_next_to_nothing_does_not_speak_for_others():
+    name = next(iter(SOURCES))
+    bare = DeviceCard(name, family="mobile-cpu", batch_size=1, cores=4)
+    without = {other: card for other, card in CARDS.items() if other != name}
+    found = [ZeroShot(*known(cards)).guess(CARDS["phone"]).log_ms for cards in (without | {name: bare}, without)]
+    np.testing.assert_array_equal(*found)
+    assert not np.array_equal(found[0], ZeroShot(*known()).guess(CARDS["phone"]).log_ms)

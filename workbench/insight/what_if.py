@@ -35,7 +35,7 @@ from workbench.insight.left_out import rank_correlation
 from workbench.insight.source_side import networks_at, source_side
 from workbench.insight.transfer_study import TransferStudy
 from workbench.predictor.method import Z90, Estimate
-from workbench.predictor.roofline import SEED, UNTOLD, Kinship, ZeroShot, likeness
+from workbench.predictor.roofline import SEED, UNTOLD, Kinship, ZeroShot, likeness, telling
 from workbench.training.lesson import choose_sources
 
 PEAKS = ("peak_fp32_gflops", "peak_fp16_gflops", "peak_bf16_gflops", "peak_int8_gops")
@@ -49,9 +49,6 @@ KNOBS: dict[str, tuple[str, ...]] = {
     "launch": ("launch_overhead_us",),
 }
 TURNED = tuple(dict.fromkeys(name for names in KNOBS.values() for name in names))
-#: Figures of `TURNED` that a measured device's card must give to speak for other devices: one that gives next to none
-#: is like everything, and kriging goes astray.
-TELLING = 2
 DOUBLINGS = 3  # up and down, at most
 DRAWS = 100  # plausible devices
 RANKED, SHOWN = 200, 14  # networks that are ranked, and of those that figures show
@@ -72,7 +69,7 @@ class Base(NamedTuple):
         networks: `a` networks.
         estimate: `a` milliseconds with 90 % intervals.
         how: one sentence on where they are from.
-        known: the cards of measured devices, as far as they give `TELLING` figures.
+        known: the cards of measured devices, as far as they are `telling`.
     """
 
     card: DeviceCard
@@ -279,11 +276,6 @@ def _doublings(factors: Mapping[str, float]) -> np.ndarray:
 
 def _ranks(ms: np.ndarray) -> np.ndarray:
     return pd.Series(ms).rank(method="first").to_numpy()
-
-
-def telling(card: DeviceCard) -> bool:
-    """Whether ``card`` gives enough figures to be compared with others."""
-    return sum(getattr(card, name) is not None for name in TURNED) >= TELLING
 
 
 def _warning(card: DeviceCard, known: Mapping[str, DeviceCard]) -> str:

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from workbench.config import WorkbenchError
+from workbench.predictor.evidence import Evidence
 
 #: Members of the average that are kept at most.
 MEMBERS = 60
@@ -218,22 +219,19 @@ def adapt(
     means = _means(priors, len(blocks[0]), count, scale, config)
     residuals = np.stack([relative - mean.probes for mean in means], axis=1)  # p x t
 
-    def evidence(outliers: tuple[int, ...]) -> np.ndarray:
-        kept, wild = np.delete(np.arange(count), outliers), list(outliers)
-        odds = len(kept) * np.log1p(-config.outlier)
-        odds += len(wild) * np.log(config.outlier / config.outlier_noise) if wild else 0.0
-        odds = odds - 0.5 * ((residuals[wild] / config.outlier_noise) ** 2).sum(axis=0)  # wild: told by nothing else
-        shape = _noise(relative[kept], 1.0, config)
-        sub = covariance[:, kept[:, None], kept]
-        return log_evidence(sub, shape, residuals[kept], config.spread, config.noise) + odds
-
-    single = [(index,) for index in range(count)] if config.outlier > 0 else []
-    hypotheses: list[tuple[int, ...]] = [(), *single]
-    scores = [evidence(outliers) for outliers in hypotheses]
-    likeliest = sorted(range(len(single)), key=lambda index: -scores[index + 1].max())[: config.pairs]
-    pairs = list(itertools.combinations(sorted(likeliest), 2))
-    scores += [evidence(outliers) for outliers in pairs]
-    hypotheses += pairs
+    shape = _noise(relative, 1.0, config)
+    evidence = Evidence(covariance, shape, residuals, config.spread, config.noise)
+    told = np.log(config.outlier / config.outlier_noise) if config.outlier > 0 else 0.0  # a wild probe by nothing else
+    wild = told - 0.5 * (residuals / config.outlier_noise) ** 2 - np.log1p(-config.outlier)  # p x t, against a tame one
+    hypotheses: list[tuple[int, ...]] = [()]
+    scores = [evidence.whole()]
+    if config.outlier > 0:
+        hypotheses += [(index,) for index in range(count)]
+        scores += list(evidence.without_one() + wild[:, None])
+        likeliest = sorted(range(count), key=lambda index: -scores[index + 1].max())[: config.pairs]
+        pairs = list(itertools.combinations(sorted(likeliest), 2))
+        hypotheses += pairs
+        scores += [evidence.without_two(*pair) + wild[list(pair)].sum(axis=0) for pair in pairs]
     scores = np.array(scores) + np.log([mean.odds for mean in means])  # hypotheses x m x t
     weights = np.exp(scores - scores.max())
     weights /= weights.sum()
@@ -262,23 +260,6 @@ def _means(
         parts = (1.0 - trust + trust * part / scale for part in (prior.ms, prior.probe_ms))
         found.append(_Mean(prior.name, prior.odds, trust, *parts))
     return tuple(found)
-
-
-def log_evidence(
-    covariance: np.ndarray, shape: np.ndarray, residuals: np.ndarray, spread: Sequence[float], noise: Sequence[float]
-) -> np.ndarray:
-    """Log marginal likelihood (without constants) of ``residuals`` `p x t` under Gaussians of every
-    ``spread[i]**2 * covariance[c] + noise[j]**2 * diag(shape)``: `(c i j) x t`.
-
-    One decomposition of each of the `c` matrices `p x p` serves all spreads and noises.
-    """
-    white = 1.0 / np.sqrt(shape)
-    values, vectors = np.linalg.eigh(covariance * white[:, None] * white)
-    projected = (np.swapaxes(vectors, 1, 2) @ (white[:, None] * residuals)) ** 2  # c x p x t
-    grid = np.array(list(itertools.product(spread, noise))) ** 2
-    variances = grid[:, :1] * np.maximum(values, 0.0)[:, None] + grid[:, 1:]  # c x (i j) x p
-    found = -0.5 * (1.0 / variances) @ projected - 0.5 * np.log(variances).sum(axis=2)[..., None]
-    return found.reshape(-1, residuals.shape[1]) - 0.5 * np.log(shape).sum()
 
 
 def _heaviest(

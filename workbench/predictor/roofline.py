@@ -1,8 +1,8 @@
 """Zero-shot prediction: what a device's card alone says about its latencies, corrected by what source devices showed.
 
 `plausible` draws rooflines that agree with the card; their logarithmic mean is the first guess, their spread its
-uncertainty. Every source device that has a card was guessed in the same way, with the same random numbers, and is known
-to have missed by so much on every network. A miss speaks for the target as far as both devices are alike: simple
+uncertainty. Every source device with a telling card was guessed in the same way, with the same random numbers, and is
+known to have missed by so much on every network. A miss speaks for the target as far as both devices are alike: simple
 kriging of log residuals (Matheron 1963) over capability space, where likeness falls with every figure that both cards
 know, and with the family. The mean of a device's misses (its software is slower than thought) is partly common to all
 devices; the shape of its misses over networks tells nothing about devices of another kind.
@@ -25,6 +25,10 @@ from workbench.predictor.method import Z90, Adapt, Estimate, Predict, Probed, So
 DRAWS, SEED = 200, 0
 #: Standard deviation of the logarithm that the rooflines' spread does not show: what no card tells.
 UNTOLD = 0.3
+#: Entries that say how a device was run, not what it can do.
+SETTINGS = ("batch_size", "threads")
+#: Other entries that a source's card must give to speak for the target: one that gives next to none is like everything.
+TELLING = 2
 
 
 class Kinship(NamedTuple):
@@ -63,7 +67,7 @@ class ZeroShot:
 
     def __init__(self, sources: Sources, design: Design) -> None:
         self.networks = sources.networks
-        known = [(name, card) for name in sources.devices if (card := sources.cards.get(name)) and card.family]
+        known = [(name, card) for name in sources.devices if (card := sources.cards.get(name)) and telling(card)]
         self.cards = [card for _, card in known]
         columns = [sources.devices.index(name) for name, _ in known]
         least = 1e-3  # the design is linear and may fall below zero
@@ -94,6 +98,12 @@ def kriging_weights(cards: Sequence[DeviceCard], card: DeviceCard, kinship: Kins
     towards = np.array([likeness(one, card, kinship) for one in cards])
     weights = np.linalg.solve(among, towards)
     return weights, float(np.clip(weights @ towards, 0.0, 0.95))
+
+
+def telling(card: DeviceCard) -> bool:
+    """Whether ``card`` names its family and gives enough figures to be compared with others."""
+    known = dict(zip(ENTRIES, capability_vector(card).known, strict=True))
+    return bool(card.family) and sum(known[entry] for entry in ENTRIES if entry not in SETTINGS) >= TELLING
 
 
 def likeness(one: DeviceCard, other: DeviceCard, kinship: Kinship) -> float:

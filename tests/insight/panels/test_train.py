@@ -61,8 +61,8 @@ def test_without_a_target_nothing_is_started(data):
 
 def test_a_space_without_measurements_is_a_sentence(data):
     panel = TrainPanel([data], **STATE)
-    panel.set(space="fbnet")
-    assert "No latency table fbnet.parquet" in panel.message
+    panel.set(space="ofa_mobilenetv3")
+    assert "No latency table ofa_mobilenetv3.parquet" in panel.message
     assert panel.state["targets"] == []
     panel.set(space="nasbench201", targets=["accelerator"])
     assert panel.message == ""

@@ -45,8 +45,8 @@ def test_there_is_a_row_per_device_and_the_floors_saw_the_same_probes(usual):
 
 @pytest.mark.parametrize(
     "change",
-    [{"selector": "random"}, {"method": "head"}, {"rounds": 2}, {"heads": 3}, {"width": 24}, {"loss": "squared"},
-     {"steps": 10}, {"source_devices": 2}, {"source_samples": 20}, {"probes": 4}],
+    [{"selector": "random"}, {"method": "head"}, {"method": "dialogue"}, {"rounds": 2}, {"heads": 3}, {"width": 24},
+     {"loss": "squared"}, {"steps": 10}, {"source_devices": 2}, {"source_samples": 20}, {"probes": 4}],
     ids=str,
 )  # fmt: skip
 def test_everything_that_can_be_varied_makes_a_difference(folder, usual, change):

@@ -19,7 +19,7 @@ from workbench.insight import figures
 from workbench.insight.quickstart import Tracker
 from workbench.predictor.hodm import HODMConfig
 from workbench.training.fit import FitConfig
-from workbench.training.transfer import hodm
+from workbench.training.transfer import hodm, without_head
 
 #: What a row of results is told apart by.
 LABELS = ("task", "device", "space")
@@ -33,7 +33,7 @@ class Configuration:
     """What may be varied.
 
     Args:
-        method: key of `METHODS`; everything about the model below is for ``hodm``.
+        method: key of `METHODS`; everything about the model below is for ``hodm`` and ``dialogue``.
         selector: of probes.
         probes: measurements on each target.
         capability: whether the model sees what cards say.
@@ -147,7 +147,7 @@ def reach(
             seeds=(seed,),
             predictions=False,
             advance=progress,
-            own={"hodm": hodm(fit, size)},
+            own={"hodm": hodm(fit, size), "dialogue": without_head(fit, size)},
         )
     for task, sentence in found.failures.items():
         raise WorkbenchError(f"{task} could not be run: {sentence}")

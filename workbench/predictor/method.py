@@ -84,12 +84,12 @@ Adapt = Callable[[Probed, DeviceCard | None], Predict]
 Pretrain = Callable[[Sources, Design, np.ndarray, np.random.Generator], Adapt]
 
 
-def some_probes(method: str, probed: Probed, least: int = 1) -> Probed:
-    """``probed``, if there are at least ``least`` of them and all are finite numbers above zero."""
-    if len(probed.ms) < least:
+def some_probes(method: str, probed: Probed) -> Probed:
+    """``probed``, if there is at least one and all are finite numbers above zero."""
+    if not len(probed.ms):
         raise WorkbenchError(
-            f"Method '{method}' expects at least {least} probe{'s' if least > 1 else ''} on the target, got "
-            f"{len(probed.ms)}; measure more, or choose a method that needs none."
+            f"Method '{method}' expects at least 1 probe on the target, got 0; measure more, or choose a method that "
+            f"needs none."
         )
     if not (np.isfinite(probed.ms) & (probed.ms > 0)).all():
         raise WorkbenchError(

@@ -57,13 +57,15 @@ def choose_probes(
 
 def own_opinion(pretrained: Pretrained, probed: Probed, card: DeviceCard | None) -> PriorMean:
     """HODM's prediction; each probe is predicted from the other probes, so that the evidence judges HODM, not its
-    memory."""
+    memory (a single probe, which has no others, is remembered)."""
     place = {row: index for index, row in enumerate(pretrained.probes.tolist())}
     places = np.array([place[row] for row in probed.rows.tolist()])
     count, pool = len(places), len(pretrained.probes)
     readings, known = np.ones(pool), np.zeros(pool, dtype=bool)
     readings[places], known[places] = probed.ms, True
     own = pretrained.predict(readings[None], card, known[None])[:, 0]
+    if count == 1:
+        return PriorMean("hodm", own, own[probed.rows])
     others = np.tile(known, (count, 1))
     others[np.arange(count), places] = False
     judged = pretrained.predict(np.tile(readings, (count, 1)), card, others, probed.rows)
@@ -75,7 +77,7 @@ def posterior_on(
 ) -> Posterior:
     """The Bayesian head around what HODM, the mean source and the mean plausible device say of a device."""
     priors = opinions(design.shapes, *probed)
-    if len(probed.ms) > 1:
+    if len(probed.ms) > 1:  # a single probe that is remembered would flatter HODM
         priors.append(own_opinion(pretrained, probed, card))
     return fit_head(design.blocks, *probed, priors, config)
 
@@ -136,9 +138,31 @@ def without_dialogue(head_config: HeadConfig = HeadConfig()) -> Pretrain:
     return learn
 
 
+def without_head(fit_config: FitConfig = FitConfig(), model_config: HODMConfig = HODMConfig()) -> Pretrain:
+    """HODM's dialogue alone: what it says of a device by itself.
+
+    Its intervals are as wide as its misses on each probe predicted from the others. Nothing tells how far off it is
+    with a single probe: its standard deviation is then taken to be as large as the prediction.
+    """
+
+    def learn(sources: Sources, design: Design, probes: np.ndarray, generator: np.random.Generator) -> Adapt:
+        pretrained = pretrain(sources, design, probes, generator, fit_config, model_config)
+
+        def adapt(probed: Probed, card: DeviceCard | None) -> Predict:
+            known, card = some_probes("dialogue", probed), card if fit_config.capability else None
+            own = own_opinion(pretrained, known, card)
+            miss = np.sqrt(((own.probe_ms / known.ms - 1) ** 2).mean()) if len(known.ms) > 1 else 1.0
+            return lambda: gaussian_estimate(own.ms, miss * np.abs(own.ms), known.mean_ms)
+
+        return adapt
+
+    return learn
+
+
 METHODS: dict[str, Pretrain] = {
     "hodm": hodm(),
     "head": without_dialogue(),
+    "dialogue": without_head(),
     "roofline": roofline.pretrain,
     **FLOORS,
     **PEERS,

@@ -89,7 +89,7 @@ def test_design_has_one_row_per_network_and_three_blocks(design):
     weighted = design.weighted((2.0, 0.5, 0.0))
     assert weighted.shape == (len(NETWORKS), width)
     np.testing.assert_array_equal(weighted[:, : design.principal.shape[1]], 2 * design.principal)
-    assert not weighted[:, -design.census.shape[1] :].any()
+    assert not weighted[:, -design.deviations.shape[1] :].any()
 
 
 def test_design_knows_no_scale(sources, design):

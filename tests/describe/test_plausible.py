@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.toy import SOURCES, toy_networks
-from workbench.describe.plausible import FAMILIES, plausible_costs, plausible_latencies, plausible_mean
+from workbench.describe.plausible import FAMILIES, plausible_cost, plausible_costs, plausible_latencies
 from workbench.devices.device import FAMILIES as USUAL
 from workbench.devices.device import DeviceCard
 
@@ -52,7 +52,7 @@ def test_a_card_moves_latency_the_right_way(change, slower):
 
 
 def test_a_mean_device_is_nearer_to_toy_devices_than_a_constant():
-    mean = plausible_mean(draw(count=200))
+    mean = NETWORKS.counts @ plausible_cost(NETWORKS)
     assert mean.mean() == pytest.approx(1)
     for device in SOURCES.values():
         actual = device.latency_ms(NETWORKS)

@@ -46,9 +46,8 @@ def test_it_is_bayesian_ridge_regression():
     """One model on the grid gives the textbook posterior in feature space."""
     probe_ms = noisy(0.02)[PROBES]
     mean, deviation = adapt(BLOCKS, PROBES, probe_ms, config=SINGLE).predict()
-    scaled = [
-        scale[0] * block for scale, block in zip((SINGLE.principal, SINGLE.physics, SINGLE.census), BLOCKS, strict=True)
-    ]
+    scales = SINGLE.principal, SINGLE.physics, SINGLE.deviations
+    scaled = [scale[0] * block for scale, block in zip(scales, BLOCKS, strict=True)]
     terms = 0.3 * np.concatenate([*scaled, np.ones((NETWORKS, 1))], axis=1)
     relative = probe_ms / probe_ms.mean()
     inverse = np.linalg.inv(terms[PROBES].T @ terms[PROBES] / 0.1**2 + np.eye(terms.shape[1]))

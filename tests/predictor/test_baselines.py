@@ -70,7 +70,8 @@ def test_linear_is_plain_ridge_where_no_probe_is_wild(known):
     actual = TARGETS["phone"].latency_ms(NETWORKS)
     relative = actual[probes] / actual[probes].mean()
     *scales, spread, noise = WEIGHTS["nasbench201"]
-    terms = spread * np.concatenate([design.weighted(tuple(scales)), np.ones((len(NETWORKS), 1))], axis=1)
+    census = design._replace(deviations=design.census)
+    terms = spread * np.concatenate([census.weighted(tuple(scales)), np.ones((len(NETWORKS), 1))], axis=1)
     gram = terms[probes] @ terms[probes].T + noise**2 * np.eye(len(probes))
     expected = 1 + terms @ terms[probes].T @ np.linalg.solve(gram, relative - 1)
     np.testing.assert_allclose(predict("linear", known, actual).ms, expected * actual[probes].mean(), rtol=1e-4)

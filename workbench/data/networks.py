@@ -123,15 +123,21 @@ def physical_sums(counts: np.ndarray, raw: np.ndarray, live: np.ndarray) -> np.n
     return sums if live.all() else np.concatenate([sums, counts @ raw], axis=1)
 
 
-def census(counts: np.ndarray, operators: Sequence[Op], live: np.ndarray) -> np.ndarray:
-    """Operator counts of `a` networks, operators that differ only in spatial size taken together; in the order in which
+def census_groups(operators: Sequence[Op], live: np.ndarray) -> np.ndarray:
+    """`v` numbers: operators with the same number differ in nothing but spatial size; in the order in which
     ``operators`` has them."""
     groups: dict[tuple, int] = {}
-    member = np.zeros((len(operators), len(operators)))
-    for index, (op, alive) in enumerate(zip(operators, live, strict=True)):
-        key = (op.kind, op.in_channels, op.out_channels, op.kernel, op.stride, op.groups, op.hidden, bool(alive))
-        member[index, groups.setdefault(key, len(groups))] = 1.0
-    return counts @ member[:, : len(groups)]
+    keys = (
+        (op.kind, op.in_channels, op.out_channels, op.kernel, op.stride, op.groups, op.hidden, bool(alive))
+        for op, alive in zip(operators, live, strict=True)
+    )
+    return np.array([groups.setdefault(key, len(groups)) for key in keys])
+
+
+def census(counts: np.ndarray, operators: Sequence[Op], live: np.ndarray) -> np.ndarray:
+    """Operator counts of `a` networks, by `census_groups`."""
+    groups = census_groups(operators, live)
+    return counts @ np.eye(groups.max() + 1)[groups]
 
 
 def varying(table: np.ndarray) -> np.ndarray:

@@ -5,7 +5,8 @@ describes each source device well; what it misses, `interactions` learns where t
 principal components of those descriptions say how devices differ; the physical sums say what a device outside their
 span may do, and plausible devices what is to be expected of one that nothing is known of.
 
-Shapes: `a` networks, `d` source devices, `p` physical sums, `k` operator counts, `r` components.
+Shapes: `a` networks, `v` distinct operators, `d` source devices, `p` physical sums, `k` operator counts, `g` kinds of
+operators, `r` components.
 """
 
 from __future__ import annotations
@@ -18,16 +19,14 @@ import numpy as np
 from workbench.config import WorkbenchError
 from workbench.data.networks import Networks
 from workbench.describe.dbsel import Candidates
+from workbench.describe.deviations import deviations
 from workbench.describe.interactions import Interactions, arch_choices, fit_interactions
-from workbench.describe.plausible import plausible_latencies, plausible_mean
+from workbench.describe.plausible import plausible_cost
 
 PENALTIES = (1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0)
 
 #: Least relative latency of the mean source: a ridge regression may say less than nothing.
 LEAST = 1e-2
-
-#: Plausible devices whose mean is taken, always the same ones: a design is not random.
-PLAUSIBLE, PLAUSIBLE_SEED = 200, 0
 
 
 class Design(NamedTuple):
@@ -38,6 +37,7 @@ class Design(NamedTuple):
         principal: `a x r` principal components of ``source``, scaled to the first one's spread.
         physics: `a x p` standardised physical sums.
         census: `a x k` standardised operator counts.
+        deviations: `a x g` how operators may deviate from what they plausibly cost; see `deviations`.
         flops: `a` FLOPs.
         plausible: `a` mean latency of plausible devices, each relative to its own mean.
         interactions: the part of ``source`` that is not additive over operators; None where all is.
@@ -47,17 +47,18 @@ class Design(NamedTuple):
     principal: np.ndarray
     physics: np.ndarray
     census: np.ndarray
+    deviations: np.ndarray
     flops: np.ndarray
     plausible: np.ndarray
     interactions: Interactions | None = None
 
     @property
     def blocks(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Principal components, physical sums, operator counts."""
-        return self.principal, self.physics, self.census
+        """Principal components, physical sums, deviations: what latency is linear in."""
+        return self.principal, self.physics, self.deviations
 
     def weighted(self, weights: tuple[float, float, float]) -> np.ndarray:
-        """`a x (r + p + k)` blocks side by side, each times its weight."""
+        """`a x (r + p + g)` blocks side by side, each times its weight."""
         return np.concatenate([weight * block for weight, block in zip(weights, self.blocks, strict=True)], axis=1)
 
     @property
@@ -107,9 +108,17 @@ def build_design(networks: Networks, rows: np.ndarray, latency_ms: np.ndarray) -
         if found.weights.any():
             interactions, source = found, source + found(choices)
     physics, census = standardise(networks.physics), standardise(networks.census)
-    drawn = plausible_latencies(networks, PLAUSIBLE, np.random.default_rng(PLAUSIBLE_SEED))
-    principal, plausible = principal_components(source), plausible_mean(drawn)
-    return Design(source, principal, physics, census, networks.flops, plausible, interactions)
+    cost = plausible_cost(networks)
+    return Design(
+        source=source,
+        principal=principal_components(source),
+        physics=physics,
+        census=census,
+        deviations=deviations(networks, cost),
+        flops=networks.flops,
+        plausible=networks.counts.astype(np.float64) @ cost,
+        interactions=interactions,
+    )
 
 
 def standardise(table: np.ndarray) -> np.ndarray:

@@ -72,6 +72,8 @@ UNKNOWN_FAMILY = Family(Guess(16, 1.0), Guess(2.0, 0.5), Guess(0.3, 0.8), Guess(
 
 #: What a device without the figure may have: cores, and 10^9 bytes per second.
 CORES, BANDWIDTH = Guess(8, 1.0), Guess(30, 1.2)
+#: Plausible devices whose mean is what is usual.
+USUAL = 200
 #: Share of the nominal bandwidth that activations and weights reach.
 ACTIVATIONS, WEIGHTS = Guess(0.5, 0.5), Guess(0.6, 0.6)
 
@@ -92,9 +94,11 @@ def plausible_latencies(
     return networks.counts.astype(np.float64) @ plausible_costs(networks, count, generator, card)
 
 
-def plausible_mean(latencies: np.ndarray) -> np.ndarray:
-    """`a` mean over devices of latency relative to each device's own mean."""
-    return (latencies / latencies.mean(axis=0)).mean(axis=1)
+def plausible_cost(networks: Networks) -> np.ndarray:
+    """`v` mean cost of one copy of each operator, relative to the mean network on each of `USUAL` plausible devices:
+    always the same ones, so that what follows from it is not random."""
+    costs = plausible_costs(networks, USUAL, np.random.default_rng(0))
+    return (costs / (networks.counts.mean(axis=0, dtype=np.float64) @ costs)).mean(axis=1)
 
 
 class _Work(NamedTuple):

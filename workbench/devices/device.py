@@ -188,6 +188,8 @@ CAPABILITY_FIELDS: tuple[str, ...] = tuple(
     entry.name for entry in fields(DeviceCard) if entry.name not in (*_TEXTS, "source", "batch_size", "threads")
 )
 
+#: PyYAML's parser in C, where it was built with it: eight times as fast.
+SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _FIELDS = {entry.name: entry for entry in fields(DeviceCard)}
 _SOURCED = dict.fromkeys((DEFAULT_SOURCE, *CAPABILITY_FIELDS))
 
@@ -211,7 +213,7 @@ def read_entries(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     path = Path(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=SAFE_LOADER)
     except OSError as error:
         raise WorkbenchError(f"Cannot read device cards {path}: {error.strerror}; check the path.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -61,5 +61,4 @@ def networks_at(networks: Networks, rows: np.ndarray) -> Networks:
 
 def design_at(design: Design, rows: np.ndarray) -> Design:
     """``design`` of these networks alone."""
-    fields = ("source", "principal", "physics", "census", "flops", "plausible")
-    return design._replace(**{name: getattr(design, name)[rows] for name in fields})
+    return design._replace(**{name: getattr(design, name)[rows] for name in Design._fields if name != "interactions"})

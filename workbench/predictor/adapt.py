@@ -32,7 +32,7 @@ class HeadConfig:
     """The grid of models that is averaged over.
 
     Args:
-        principal, physics, census: scales s_b of the blocks.
+        principal, physics, deviations: scales s_b of the blocks.
         spread: overall scale tau of what the head may add, relative latency.
         noise: standard deviation sigma of the measurement noise, relative latency.
         trust: weights of a prior mean that are tried; the rest is a constant.
@@ -43,7 +43,7 @@ class HeadConfig:
 
     principal: tuple[float, ...] = (0.25, 0.5, 1.0)
     physics: tuple[float, ...] = (0.1, 0.4, 1.6)
-    census: tuple[float, ...] = (0.01, 0.05, 0.2)
+    deviations: tuple[float, ...] = (0.1, 0.5, 2.0)
     spread: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
     noise: tuple[float, ...] = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
     trust: tuple[float, ...] = (0.0, 0.5, 1.0)
@@ -195,7 +195,7 @@ def adapt(
     """Weigh every model on the grid by its evidence on the probes.
 
     Args:
-        blocks: `a x f_b` features: principal components, physical sums, operator counts. Not changed.
+        blocks: `a x f_b` features: principal components, physical sums, deviations of operators. Not changed.
         probes: `p` rows that were measured.
         probe_ms: `p` milliseconds.
         priors: opinions about the device; a constant is always among them.
@@ -211,9 +211,9 @@ def adapt(
     scale, count = _scale(priors, probe_ms), len(probe_ms)
     relative = probe_ms / scale
     grid = np.array(
-        list(itertools.product(config.principal, config.physics, config.census, config.spread, config.noise))
+        list(itertools.product(config.principal, config.physics, config.deviations, config.spread, config.noise))
     )
-    scales = np.array(list(itertools.product(config.principal, config.physics, config.census)))
+    scales = np.array(list(itertools.product(config.principal, config.physics, config.deviations)))
     among = np.stack([block[probes] @ block[probes].T for block in blocks])
     covariance = np.tensordot(scales**2, among, 1) + 1.0  # c x p x p, for a spread of 1
     means = _means(priors, len(blocks[0]), count, scale, config)

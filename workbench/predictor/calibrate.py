@@ -10,7 +10,7 @@ from workbench.predictor.adapt import HeadConfig, adapt, opinions
 from workbench.predictor.method import Z90, Sources
 
 #: Block scales at which probes are chosen: the middle of what adaptation then averages over.
-SELECTION_WEIGHTS = (1.0, 0.6, 0.1)
+SELECTION_WEIGHTS = (0.5, 0.4, 0.25)
 
 #: Probes with which a source device is played at most: 60 (a pool for adaptive probing) would take minutes per task.
 MOST_PROBES = 20

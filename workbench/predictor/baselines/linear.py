@@ -34,8 +34,10 @@ def pretrain(sources: Sources, design: Design, probes: np.ndarray, generator: np
         (principal,), (physics,), (census,), (spread,), (noise,), outlier=WILD, noise_power=0.0, pairs=0
     )  # one model: Bayesian ridge that discounts a wild probe
 
+    blocks = design.principal, design.physics, design.census
+
     def adapt(probed: Probed, card: DeviceCard | None) -> Predict:
-        posterior = fit_head(design.blocks, *some_probes("linear", probed), config=config)
+        posterior = fit_head(blocks, *some_probes("linear", probed), config=config)
 
         def predict() -> Estimate:
             return gaussian_estimate(*posterior.predict(), probed.mean_ms)

@@ -131,13 +131,13 @@ def census_groups(operators: Sequence[Op], live: np.ndarray) -> np.ndarray:
         (op.kind, op.in_channels, op.out_channels, op.kernel, op.stride, op.groups, op.hidden, bool(alive))
         for op, alive in zip(operators, live, strict=True)
     )
-    return np.array([groups.setdefault(key, len(groups)) for key in keys])
+    return np.array([groups.setdefault(key, len(groups)) for key in keys], dtype=np.int64)
 
 
 def census(counts: np.ndarray, operators: Sequence[Op], live: np.ndarray) -> np.ndarray:
     """Operator counts of `a` networks, by `census_groups`."""
     groups = census_groups(operators, live)
-    return counts @ np.eye(groups.max() + 1)[groups]
+    return counts @ np.eye(len(np.unique(groups)))[groups]
 
 
 def varying(table: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ from workbench.predictor.store import load_tensors, save_tensors
 from workbench.training.adapted import AdaptedDevice, AdaptedPredictor, DesignMap
 from workbench.training.fit import Pretrained
 
-FORMAT, ADAPTED = "workbench-hodm-1", "workbench-hodm-adapted-1"
+FORMAT, ADAPTED = "workbench-hodm-1", "workbench-hodm-adapted-2"
 VOCABULARY = {"operator_features": list(OPERATOR_FEATURES), "capability_entries": list(ENTRIES)}
 ARRAYS, MAPPINGS = ("centre", "middle", "rotation"), ("weights", "offsets", "rest")  # of a DesignMap
 TOKENS = ("operators.features", "operators.quantities", "descriptors", "hears")

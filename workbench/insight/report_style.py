@@ -86,9 +86,10 @@ figcaption span { display: block; color: var(--muted); font-size: 14px; line-hei
 .halves td, .halves tbody th { height: 37px; }
 table { width: 100%; border-collapse: collapse; font-size: 14.5px; line-height: 1.4;
   font-variant-numeric: tabular-nums; }
-th, td { padding: 8px 20px; text-align: left; vertical-align: baseline;
+th, td { padding: 8px 12px; text-align: left; vertical-align: baseline;
   border-bottom: 1px solid var(--line); }
 th { color: var(--muted); font-size: 13px; font-weight: 600; white-space: nowrap; }
+th:first-child, td:first-child { padding-left: 20px; } th:last-child, td:last-child { padding-right: 20px; }
 tbody tr:last-child td { border-bottom: 0; }
 tbody th { color: var(--ink); font-size: inherit; font-weight: 450; white-space: normal; }
 td:first-child { white-space: nowrap; }

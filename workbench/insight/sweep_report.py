@@ -171,23 +171,21 @@ def _write_page(summary: SweepSummary, path: Path) -> Path:
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
-    """``table`` with an interval in one column, as a page has room for."""
-    ends = ("low", "high")
-    table = table.assign(interval=[_interval(*row) for row in table[list(ends)].itertuples(index=False, name=None)])
-    if "difference_low" in table:
-        apart = table[["difference_low", "difference_high"]].itertuples(index=False, name=None)
-        table = table.assign(to_best=[_interval(*row) for row in apart]).drop(
-            columns=["difference_low", "difference_high"]
-        )
-        table.loc[table["mark"] == BEST, "to_best"] = ""
-    columns = [name for name in table if name not in (*ends, "interval")]
-    after = columns.index("value" if "value" in columns else "difference") + 1
-    order = [*columns[:after], "interval", *columns[after:]]
-    return table[order].rename(columns={"interval": "95 % interval", "to_best": "interval of the difference"})
+    """``table`` as a page has room for: each interval in one column, beside what it is of."""
+    table, intervals = table.copy(), {"difference": ("low", "high")}
+    if "value" in table:
+        intervals = {"value": ("low", "high"), "difference": ("difference_low", "difference_high")}
+    for of, ends in intervals.items():
+        told = [_interval(*pair) for pair in table[[*ends]].itertuples(index=False, name=None)]
+        table.insert(table.columns.get_loc(of) + 1, f"{of}, 95 %", told)
+        table = table.drop(columns=[*ends])
+    table.loc[table["mark"] == BEST, "difference, 95 %"] = "–"
+    later = [name for name in ("cases", "runs", "pairs", "seconds") if name in table]
+    return table[[name for name in table if name not in later] + later]
 
 
 def _interval(low: float, high: float) -> str:
-    return f"{low:.3g} to {high:.3g}" if low == low else ""
+    return f"{low:.3g}\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}{high:.3g}" if low == low else ""
 
 
 def _facts(sweep: Sweep) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from tqdm.auto import tqdm
 
 from workbench.insight.campaign_report import timeline, watched_attempts
+from workbench.insight.figure_widget import FigureWidget
 from workbench.insight.panels.slot import kinds, redraw
 from workbench.insight.plots.quality import training_curve
 from workbench.insight.show import bundle
@@ -146,7 +147,7 @@ class LiveFigure:
         if not last and before is not None and kinds(before) == kinds(figure):
             redraw(before, figure)
             return
-        self._widget = None if last else go.FigureWidget(figure)
+        self._widget = None if last else FigureWidget(figure)
         self._place.update(bundle(figure) if last else self._widget._repr_mimebundle_(), raw=True)
         if before is not None:
             before.close()

@@ -7,6 +7,7 @@ import asyncio
 import ipywidgets as widgets
 import plotly.graph_objects as go
 
+from workbench.insight.figure_widget import FigureWidget
 from workbench.insight.panels.later import later
 from workbench.insight.panels.width import Width
 from workbench.insight.show import words
@@ -30,7 +31,7 @@ class FigureSlot(widgets.VBox):
         self._words, self._width = widgets.HTML(), Width()
         self._width.observe(lambda _: self._fit(), names="pixels")
         self.figure: go.Figure | None = None
-        self.widget: go.FigureWidget | None = None
+        self.widget: FigureWidget | None = None
         layout = widgets.Layout(flex="1 1 0", min_width=min_width, overflow="hidden")
         super().__init__([self._words], layout=layout)
 
@@ -42,7 +43,7 @@ class FigureSlot(widgets.VBox):
         if before is not None and kinds(before) == kinds(figure):
             redraw(before, figure)
             return
-        self.widget = go.FigureWidget(figure)
+        self.widget = FigureWidget(figure)
         self.widget._config = dict(CONFIG)
         self._fit()
         self.children = [self._words, self.widget, self._width]

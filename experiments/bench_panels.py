@@ -63,11 +63,12 @@ def bench_run_compare() -> list[float]:
 
 def bench_transfer(space: str = "nasbench201", networks: int = 15_625) -> list[float]:
     """TransferPanel on the whole of NAS-Bench-201 and ten plausible devices with one percent of noise: from 5 probes
-    on, always one more."""
+    to 50 in steps of two or three."""
     from workbench.insight.panels.transfer import TransferPanel
 
     panel = TransferPanel(plausible_table(space, networks, 10), target="device 1", probes=5)
-    return [milliseconds(panel, {"probes": count}) for count in range(6, 6 + MOVES)]
+    counts = np.linspace(5, 50, MOVES + 1)[1:].astype(int)
+    return [milliseconds(panel, {"probes": count}) for count in counts.tolist()]
 
 
 def bench_transfer_fbnet() -> list[float]:

@@ -19,6 +19,7 @@ import numpy as np
 from workbench.predictor.baselines import PEERS
 from workbench.predictor.calibrate import interval_factor
 from workbench.predictor.method import Probed
+from workbench.predictor.roofline import ZeroShot
 from workbench.spaces import get_space
 from workbench.spaces.fbnet import BLOCKS, POSITIONS
 from workbench.training.adapted import CHUNK, AdaptedPredictor
@@ -51,9 +52,10 @@ def main() -> None:
     parts = (lesson.sources, lesson.design, lesson.probes)
     probe_ms = lesson.table.frame.loc[lesson.probe_archs, TARGET].to_numpy()
     pretrained = pretrain(*parts, np.random.default_rng(0), FitConfig())
-    factor = interval_factor(lesson.sources, lesson.design, len(lesson.probes), np.random.default_rng(0))
+    zero_shot, card = ZeroShot(lesson.sources, lesson.design), lesson.table.cards[TARGET]
+    factor = interval_factor(*parts[:2], len(lesson.probes), np.random.default_rng(0), zero_shot=zero_shot)
     predictor = AdaptedPredictor.of(pretrained, lesson.sources.networks, lesson.design)
-    predictor = predictor.add(TARGET, probe_ms, lesson.table.cards.get(TARGET), factor)
+    predictor = predictor.add(TARGET, probe_ms, card, factor, zero_shot.expectation(card))
 
     began, done, rate = time.perf_counter(), 0, 0.0
     for archs, _ in predictor.stream(draw(asked.networks), TARGET):
@@ -64,7 +66,7 @@ def main() -> None:
     print(f"| hodm, stream | {done:,} | {rate:,.0f} | {peak_mib():,.0f} |")
     for name in filter(None, asked.peers.split(",")):
         adapt = PEERS[name](*parts, np.random.default_rng(0))
-        predict = adapt(Probed(lesson.probes, probe_ms), lesson.table.cards.get(TARGET))
+        predict = adapt(Probed(lesson.probes, probe_ms), card)
         began, count = time.perf_counter(), len(lesson.sources.networks)
         predict()
         rate = count / (time.perf_counter() - began)

@@ -211,6 +211,7 @@ def open_smoke(open_notebook, tmp_path: Path, mlflow_home, monkeypatch) -> Calla
         copy = tmp_path / "notebooks" / name
         copy.parent.mkdir()
         shutil.copyfile(NOTEBOOKS / name, copy)
+        (tmp_path / "experiments").symlink_to(NOTEBOOKS.parent / "experiments")  # tasks are read from beside the folder
         return open_notebook(copy, dark)
 
     return start

@@ -11,6 +11,7 @@ from scipy.stats import spearmanr
 from tests.toy import SOURCES, TARGETS, Roofline, toy_networks, toy_sources
 from workbench.describe.design import build_design
 from workbench.devices.device import DeviceCard
+from workbench.predictor.adapt import adapt, opinions
 from workbench.predictor.method import Probed
 from workbench.predictor.roofline import LEVEL, SHAPE, ZeroShot, kriging_weights, likeness, pretrain
 
@@ -85,3 +86,47 @@ def test_a_source_whose_card_says_next_to_nothing_does_not_speak_for_others():
     found = [ZeroShot(*known(cards)).guess(CARDS["phone"]).log_ms for cards in (without | {name: bare}, without)]
     np.testing.assert_array_equal(*found)
     assert not np.array_equal(found[0], ZeroShot(*known()).guess(CARDS["phone"]).log_ms)
+
+
+def test_what_a_card_lets_expect_has_the_shape_of_the_device():
+    zero_shot = ZeroShot(*known())
+    actual = TARGETS["phone"].latency_ms(NETWORKS)
+    assert spearmanr(zero_shot.expect(CARDS["phone"]), actual).statistic > 0.8
+    assert zero_shot.expect(None) is None
+
+
+def test_an_expectation_without_a_source_is_that_of_the_other_sources():
+    sources, design = known()
+    fewer = replace(sources, latency_ms=sources.latency_ms[:, 1:], devices=sources.devices[1:])
+    one = ZeroShot(sources, design).expectation(CARDS["phone"], without=[0])
+    other = ZeroShot(fewer, design.without([0])).expectation(CARDS["phone"])
+    for mine, theirs in zip(one, other, strict=True):
+        np.testing.assert_allclose(mine, theirs)
+    assert len(one.weights) == len(sources.devices) - 1
+
+
+def test_an_expectation_speaks_about_networks_one_by_one():
+    sources, design = known()
+    zero_shot, rows = ZeroShot(sources, design), np.arange(7, 31)
+    found = zero_shot.expectation(CARDS["phone"])(NETWORKS.counts[rows], design.source[rows])
+    np.testing.assert_allclose(found, zero_shot.expect(CARDS["phone"])[rows])
+
+
+def test_operators_that_were_not_there_are_expected_to_cost_nothing():
+    sources, design = known()
+    expectation = ZeroShot(sources, design).expectation(CARDS["phone"])
+    more = np.pad(NETWORKS.counts, ((0, 0), (0, 2)), constant_values=1)
+    np.testing.assert_array_equal(expectation(more, design.source), expectation(NETWORKS.counts, design.source))
+
+
+def test_a_card_helps_where_two_networks_were_measured():
+    """Beside bare opinions of the sources, so that the card's is what differs."""
+    sources, design = known()
+    actual, rows = TARGETS["accelerator"].latency_ms(NETWORKS), np.array([3, 90])
+    expected = ZeroShot(sources, design).expect(CARDS["accelerator"])
+    errors = []
+    for told in (None, expected):
+        posterior = adapt(design.blocks, rows, actual[rows], opinions(design.shapes, rows, actual[rows], told))
+        errors.append(np.abs(posterior.predict()[0] / actual - 1).mean())
+    assert "card" in posterior.trust
+    assert errors[1] < errors[0]

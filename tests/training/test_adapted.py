@@ -11,8 +11,10 @@ import pytest
 from tests.toy import TARGETS, rae, toy_networks, toy_predictor, toy_sources
 from workbench.config import WorkbenchError
 from workbench.describe.design import build_design
+from workbench.devices.device import DeviceCard
 from workbench.predictor.hodm import HODMConfig
 from workbench.predictor.method import Probed
+from workbench.predictor.roofline import ZeroShot
 from workbench.training import checkpoint
 from workbench.training.adapted import AdaptedPredictor, DesignMap
 from workbench.training.fit import FitConfig, Pretrained, pretrain
@@ -38,6 +40,22 @@ def test_it_says_what_was_said_before_it_was_cut_loose(space):
     before = transfer(pretrained, design, Probed(pretrained.probes, probe_ms), None, 1.3).estimate
     after = AdaptedPredictor.of(pretrained, networks, design).add("phone", probe_ms, None, 1.3)
     for one, other in zip(before, after.predict(networks.archs, "phone"), strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-4)
+
+
+def test_what_a_card_lets_expect_is_kept(tmp_path):
+    pretrained, networks, design = hasty("nasbench201")
+    card = DeviceCard("phone", family="mobile-cpu", peak_fp32_gflops=30, memory_bandwidth_gbps=4, batch_size=1)
+    zero_shot = ZeroShot(replace(toy_sources(networks), cards={"edge": replace(card, name="edge")}), design)
+    noise = 1 + 0.3 * np.random.default_rng(0).standard_normal(len(pretrained.probes))  # so that opinions matter
+    probed = Probed(pretrained.probes, noise * TARGETS["phone"].latency_ms(networks)[pretrained.probes])
+    before = transfer(pretrained, design, probed, card, expected=zero_shot.expect(card)).estimate
+    assert not np.allclose(before.ms, transfer(pretrained, design, probed, card).estimate.ms)
+    after = AdaptedPredictor.of(pretrained, networks, design).add(
+        "phone", probed.ms, card, expectation=zero_shot.expectation(card)
+    )
+    loaded = checkpoint.load_predictor(checkpoint.save_predictor(tmp_path, after))
+    for one, other in zip(before, loaded.predict(networks.archs, "phone"), strict=True):
         np.testing.assert_allclose(other, one, rtol=1e-4)
 
 

@@ -156,6 +156,21 @@ def test_transfer_is_what_the_method_does():
     assert 0 <= narrow.posterior.trust["hodm"] <= 1
 
 
+def test_from_the_signature_alone_a_card_says_nothing():
+    sources, design, probes = known()
+    card = DeviceCard("phone", family="mobile-cpu", peak_fp32_gflops=30, memory_bandwidth_gbps=4, batch_size=1)
+    noise = 1 + 0.3 * np.random.default_rng(0).standard_normal(COUNT)  # so that opinions matter
+    probed = Probed(probes, noise * TARGETS["phone"].latency_ms(NETWORKS)[probes])
+    found = []
+    for capability in (False, True):
+        learn = hodm(FitConfig(steps=5, devices=6, capability=capability), HODMConfig(width=12, heads=2))
+        adapt = learn(sources, design, probes, np.random.default_rng(0))
+        found.append([adapt(probed, told)().ms for told in (None, card)])
+    (alone, told), (_, heard) = found
+    np.testing.assert_array_equal(alone, told)
+    assert not np.allclose(heard, told)
+
+
 def test_hodm_judges_itself_on_probes_it_was_not_shown():
     """Each probe is predicted from the others: changing one probe leaves its own prediction in proportion."""
     sources, design, probes = known()

@@ -94,10 +94,10 @@ def plausible_latencies(
     return networks.counts.astype(np.float64) @ plausible_costs(networks, count, generator, card)
 
 
-def plausible_cost(networks: Networks) -> np.ndarray:
+def plausible_cost(networks: Networks, card: DeviceCard | None = None) -> np.ndarray:
     """`v` mean cost of one copy of each operator, relative to the mean network on each of `USUAL` plausible devices:
-    always the same ones, so that what follows from it is not random."""
-    costs = plausible_costs(networks, USUAL, np.random.default_rng(0))
+    always the same ones for a ``card`` (or for none), so that what follows from it is not random."""
+    costs = plausible_costs(networks, USUAL, np.random.default_rng(0), card)
     return (costs / (networks.counts.mean(axis=0, dtype=np.float64) @ costs)).mean(axis=1)
 
 

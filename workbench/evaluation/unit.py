@@ -22,6 +22,7 @@ from workbench.evaluation.metrics import score
 from workbench.evaluation.setting import Setting
 from workbench.predictor.baselines import FLOORS
 from workbench.predictor.method import Adapt, Estimate, Pretrain, Probed
+from workbench.predictor.roofline import ZeroShot
 from workbench.training.adaptive import ADAPTIVE, POOL, search
 from workbench.training.transfer import METHODS, choose_probes
 
@@ -132,7 +133,8 @@ def run_unit(setting: Setting, plan: Plan, probes: int, seed: int) -> Unit:
     with clock.measure("select_s"):
         design = build_design(networks, sources.rows, sources.latency_ms)
         pool = _pool(design, plan, probes, generator, candidates)
-    targets = [_probe(setting, plan, design, pool, probes, ledger) for ledger in ledgers]
+    zero_shot = ZeroShot(sources, design) if plan.selector == ADAPTIVE else None
+    targets = [_probe(setting, plan, design, zero_shot, pool, probes, ledger) for ledger in ledgers]
 
     unit = Unit()
     answers: dict[str, list[_Answer]] = {}
@@ -176,16 +178,24 @@ def _pool(
     return choose_probes(design, probes, generator, plan.selector, candidates)
 
 
-def _probe(setting: Setting, plan: Plan, design: Design, pool: np.ndarray, probes: int, ledger: Ledger) -> _Target:
-    archs = setting.networks.archs
+def _probe(
+    setting: Setting,
+    plan: Plan,
+    design: Design,
+    zero_shot: ZeroShot | None,
+    pool: np.ndarray,
+    probes: int,
+    ledger: Ledger,
+) -> _Target:
+    archs, card = setting.networks.archs, setting.table.cards.get(ledger.device)
     clock = Clock()
     with clock.measure("search_s"):
-        if plan.selector == ADAPTIVE:
-            probed = search(design, pool, lambda row: ledger.measure(archs[row]), probes, plan.width).probed
+        if zero_shot:  # each target chooses its own
+            expected = zero_shot.expect(card)
+            probed = search(design, pool, lambda row: ledger.measure(archs[row]), probes, plan.width, expected).probed
         else:
             rows = pool[:probes]
             probed = Probed(rows, np.array(ledger.measure_all(archs[row] for row in rows), dtype=np.float64))
-    card = setting.table.cards.get(ledger.device)
     return _Target(ledger.device, ledger, probed, card, clock.seconds["search_s"])
 
 

@@ -24,13 +24,11 @@ from workbench.insight.explain import ALL, DeviceView, Explanation, explain_on, 
 from workbench.insight.labels import short_arch
 from workbench.insight.plots.attention_difference import ROW_SHARE
 from workbench.insight.quickstart import Tracker
-from workbench.predictor.method import Probed
-from workbench.predictor.roofline import DRAWS, SEED
+from workbench.predictor.roofline import DRAWS, SEED, ZeroShot
 from workbench.spaces import get_space
 from workbench.training.adapted import AdaptedPredictor
 from workbench.training.fit import Pretrained
 from workbench.training.lesson import Lesson
-from workbench.training.transfer import transfer
 
 #: Networks that are drawn from the space, to be ranked and to tell operators' shares from.
 POOL = 1000
@@ -89,8 +87,7 @@ class AttentionStudy:
         """``device`` as the model sees it."""
         known = lookup("device of this model", self.predictor.devices, device)
         if device not in self._views:
-            probed = Probed(self.model.probes, known.probe_ms)
-            adapted = transfer(self.model, self._design, probed, known.card, known.factor)
+            adapted = known.adapt(self.model, self.networks, self._design)
             operators = self.predictor.terms.operators
             self._views[device] = view_device(self.model, self.networks, adapted, known.probe_ms, known.card, operators)
         return self._views[device]
@@ -250,8 +247,11 @@ def known_devices(lesson: Lesson, pretrained: Pretrained) -> AdaptedPredictor:
     readings = {split.target: np.array(split.ledger().measure_all(lesson.probe_archs)) for split in lesson.splits}
     described = np.maximum(lesson.source_readings(), LEAST * lesson.sources.mean_ms[:, None])  # a ridge may say less
     readings |= dict(zip(lesson.sources.devices, described, strict=True))
+    zero_shot = ZeroShot(lesson.sources, lesson.design)
     for device, probe_ms in readings.items():
-        predictor = predictor.add(device, probe_ms, lesson.table.cards.get(device))
+        card = lesson.table.cards.get(device)
+        expectation = zero_shot.expectation(card) if card else None
+        predictor = predictor.add(device, probe_ms, card, expectation=expectation)
     return predictor
 
 

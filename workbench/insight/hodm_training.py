@@ -21,6 +21,7 @@ from workbench.insight.quickstart import Tracker
 from workbench.predictor.baselines import FLOORS
 from workbench.predictor.calibrate import interval_factor
 from workbench.predictor.method import Estimate, Probed
+from workbench.predictor.roofline import ZeroShot
 from workbench.training import checkpoint
 from workbench.training.adapted import AdaptedPredictor
 from workbench.training.fit import Pretrained
@@ -74,15 +75,22 @@ class HODMTraining:
         """HODM adapted to every target, by name; each is read on the probes only, then revealed."""
         lesson, found = self.lesson, {}
         networks, generator = lesson.sources.networks, np.random.default_rng(0)
-        factor = interval_factor(lesson.sources, lesson.design, len(lesson.probes), generator)
+        factor = interval_factor(
+            lesson.sources, lesson.design, len(lesson.probes), generator, zero_shot=self._zero_shot
+        )
         for split in lesson.splits:
             ledger, card = split.ledger(), lesson.table.cards.get(split.target)
             probe_ms = np.array(ledger.measure_all(lesson.probe_archs))
-            adapted = transfer(self.pretrained, lesson.design, Probed(lesson.probes, probe_ms), card, factor)
+            expected, probed = self._zero_shot.expect(card), Probed(lesson.probes, probe_ms)
+            adapted = transfer(self.pretrained, lesson.design, probed, card, factor, expected=expected)
             truth = ledger.reveal()
             rows = networks.rows(list(truth.index))
             found[split.target] = Target(card, probe_ms, adapted, rows, truth.to_numpy(), ledger.reads)
         return found
+
+    @cached_property
+    def _zero_shot(self) -> ZeroShot:
+        return ZeroShot(self.lesson.sources, self.lesson.design)
 
     @cached_property
     def learnt(self) -> pd.DataFrame:
@@ -170,7 +178,9 @@ class HODMTraining:
         """HODM with all targets, as it is kept."""
         predictor = AdaptedPredictor.of(self.pretrained, self.lesson.sources.networks, self.lesson.design)
         for device, target in self.targets.items():
-            predictor = predictor.add(device, target.probe_ms, target.card, target.transferred.factor)
+            expectation = self._zero_shot.expectation(target.card) if target.card else None
+            factor = target.transferred.factor
+            predictor = predictor.add(device, target.probe_ms, target.card, factor, expectation)
         return predictor
 
     def keep(self, run: Tracker, folder: str | Path) -> str:

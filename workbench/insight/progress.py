@@ -15,16 +15,17 @@ class ProgressBar:
         total: how many steps there are; may be left to the records.
 
     Example: ``pretrain(..., progress=ProgressBar("Training", steps))``. It is called with the number of steps done, or
-    with a record that has it as ``done`` and the number of all as ``total``; further arguments are ignored. It closes
-    itself at the end.
+    with a record that has it as ``done`` and the number of all as ``total``, or with both numbers; further arguments
+    are ignored. It closes itself at the end.
     """
 
     def __init__(self, label: str, total: int | None = None) -> None:
         self._bar = tqdm(total=total, desc=label)
 
-    def __call__(self, progress: Any, *_: Any) -> None:
+    def __call__(self, progress: Any, *more: Any) -> None:
         """Move to ``progress``."""
-        self._bar.total = getattr(progress, "total", self._bar.total)
+        told = more[0] if more and isinstance(more[0], int) else self._bar.total
+        self._bar.total = getattr(progress, "total", told)
         self._bar.update(getattr(progress, "done", progress) - self._bar.n)
         if self._bar.total is not None and self._bar.n >= self._bar.total:
             self._bar.close()

@@ -22,6 +22,7 @@ from workbench.insight.labels import NASBENCH201_KEY, short_arch
 from workbench.insight.report import Section, card_html, key_figures, write_report
 from workbench.predictor.baselines import FLOORS
 from workbench.predictor.method import Estimate, Probed, Sources
+from workbench.predictor.roofline import ZeroShot
 from workbench.training import checkpoint
 from workbench.training.adapted import AdaptedPredictor
 from workbench.training.fit import Pretrained
@@ -121,7 +122,8 @@ class QuickStart:
     def predictor(self) -> AdaptedPredictor:
         """HODM adapted to this machine, as it is kept."""
         whole = AdaptedPredictor.of(self.pretrained, self.sources.networks, self.design)
-        return whole.add(THIS_MACHINE, self.probe_ms, self.card, self.transferred.factor)
+        expectation = ZeroShot(self.sources, self.design).expectation(self.card)
+        return whole.add(THIS_MACHINE, self.probe_ms, self.card, self.transferred.factor, expectation)
 
     @property
     def history(self) -> pd.DataFrame:

@@ -33,13 +33,14 @@ from workbench.predictor.adapt import adapt as fit_head
 from workbench.predictor.baselines import FLOORS
 from workbench.predictor.calibrate import interval_factor
 from workbench.predictor.method import Adapt, Estimate, Probed, Sources, gaussian_estimate, some_probes
+from workbench.predictor.roofline import ZeroShot
 from workbench.training.adapted import AdaptedPredictor
 from workbench.training.adaptive import SEARCH_HEAD
 from workbench.training.fit import Pretrained
 from workbench.training.lesson import choose_sources
 from workbench.training.transfer import METHODS, choose_probes, own_opinion
 
-HEAD, HODM, ZERO_SHOT = "head", "hodm", "roofline"
+HEAD, HODM, UNMEASURED = "head", "hodm", "roofline"
 MOST = 50  # probes that are put in order
 SAMPLE = 1000  # networks that a prediction is scored on, at most
 LEAST = 3  # networks measured on the target: one to measure, two to be predicted
@@ -57,7 +58,7 @@ class Look:
 
     Args:
         target: its name.
-        method: which predicts; `ZERO_SHOT` where nothing was measured.
+        method: which predicts; `UNMEASURED` where nothing was measured.
         frame: ``arch, role (probe|check), measured_ms, predicted_ms, low_ms, high_ms``: the probes in the order in
             which they were measured, then the checks, always in the same random order.
         scores: one row per method, the floors included: ``method`` and `METRICS`, on the checks.
@@ -151,6 +152,8 @@ class TransferStudy:
         self._head_design = design_at(design, visible)
         self._checks = self.networks.rows([whole.networks.archs[row] for row in checks])
         self._visible = len(visible)
+        expected = ZeroShot(self.sources, self.design).expect(self.card)
+        self._expected = None if expected is None else expected[: self._visible]
         self._adapts: dict[str, Adapt] = {}
         self._factors: dict[int, float] = {}
         self._looks: dict[tuple[object, ...], Look] = {}
@@ -163,7 +166,7 @@ class TransferStudy:
     @property
     def methods(self) -> tuple[str, ...]:
         """Names of the methods that can predict the target."""
-        return (*((HODM,) if self.model else ()), HEAD, ZERO_SHOT, *FLOORS)
+        return (*((HODM,) if self.model else ()), HEAD, UNMEASURED, *FLOORS)
 
     @property
     def most(self) -> int:
@@ -213,7 +216,7 @@ class TransferStudy:
     def look(self, count: int, method: str = HEAD, extra: Sequence[str] = ()) -> Look:
         """Measure ``count`` probes and ``extra`` networks, predict, reveal the others, score.
 
-        Without any measurement the method is `ZERO_SHOT`, and there are no floors, which need one.
+        Without any measurement the method is `UNMEASURED`, and there are no floors, which need one.
         """
         lookup("method", dict.fromkeys(self.methods), method)
         key = (count, method, tuple(extra))
@@ -246,7 +249,7 @@ class TransferStudy:
     def _look(self, rows: np.ndarray, method: str) -> Look:
         archs, ledger = self.networks.archs, self.split.ledger()
         probed = Probed(rows, np.array(ledger.measure_all(archs[row] for row in rows), dtype=np.float64))
-        names = list(dict.fromkeys([method, *FLOORS])) if len(rows) else [ZERO_SHOT]
+        names = list(dict.fromkeys([method, *FLOORS])) if len(rows) else [UNMEASURED]
         estimates = {name: self.estimate(name, probed) for name in names}
         reads, truth = ledger.reads, ledger.reveal()
         checks = self._checks[~np.isin(self._checks, rows)]
@@ -271,7 +274,7 @@ class TransferStudy:
 
     def _head(self, probed: Probed, own: bool) -> Estimate:
         design, probed = self._head_design, some_probes(HEAD, probed)
-        priors = opinions(design.shapes, *probed)
+        priors = opinions(design.shapes, *probed, self._expected)
         if own and (opinion := self._model_opinion(probed)):
             priors.append(opinion)
         posterior = fit_head(design.blocks, *probed, priors, HeadConfig())
@@ -302,7 +305,10 @@ class TransferStudy:
         if count not in self._factors:
             rows = np.random.default_rng(0).permutation(self.sources.rows)[:PLAYED]
             played, design = narrowed(self.sources, self.design, np.sort(rows))
-            self._factors[count] = interval_factor(played, design, count, np.random.default_rng(0), SEARCH_HEAD)
+            zero_shot = ZeroShot(played, design)
+            self._factors[count] = interval_factor(
+                played, design, count, np.random.default_rng(0), SEARCH_HEAD, zero_shot
+            )
         return self._factors[count]
 
 

@@ -76,10 +76,13 @@ def shaped(name: str, latency: np.ndarray, probes: np.ndarray, probe_ms: np.ndar
     return PriorMean(name, ms, ms[probes])
 
 
-def opinions(shapes: Mapping[str, np.ndarray], probes: np.ndarray, probe_ms: np.ndarray) -> list[PriorMean]:
-    """`shaped` of several; the columns of an `a x d` shape share the odds of one: at most one of them is right."""
+def opinions(
+    shapes: Mapping[str, np.ndarray], probes: np.ndarray, probe_ms: np.ndarray, expected: np.ndarray | None = None
+) -> list[PriorMean]:
+    """`shaped` of several, and of what the device's card lets expect (`a`), if it has one; the columns of an `a x d`
+    shape share the odds of one: at most one of them is right."""
     found = []
-    for name, shape in shapes.items():
+    for name, shape in (shapes if expected is None else {**shapes, "card": expected}).items():
         columns = shape.T if shape.ndim == 2 else [shape]
         found += [shaped(name, column, probes, probe_ms)._replace(odds=1 / len(columns)) for column in columns]
     return found

@@ -8,6 +8,7 @@ from workbench.describe.dbsel import balanced
 from workbench.describe.design import Design
 from workbench.predictor.adapt import HeadConfig, adapt, opinions
 from workbench.predictor.method import Z90, Sources
+from workbench.predictor.roofline import ZeroShot
 
 #: Block scales at which probes are chosen: the middle of what adaptation then averages over.
 SELECTION_WEIGHTS = (0.5, 0.4, 0.25)
@@ -17,7 +18,12 @@ MOST_PROBES = 20
 
 
 def interval_factor(
-    sources: Sources, design: Design, count: int, generator: np.random.Generator, config: HeadConfig = HeadConfig()
+    sources: Sources,
+    design: Design,
+    count: int,
+    generator: np.random.Generator,
+    config: HeadConfig = HeadConfig(),
+    zero_shot: ZeroShot | None = None,
 ) -> float:
     """How much wider than the posterior's own 90 % intervals the right ones are, at least 1.
 
@@ -26,7 +32,7 @@ def interval_factor(
     chosen among its measured networks, the head is adapted to them, and the standardised misses on its other networks
     are collected. The factor puts their 90 % quantile where it belongs, but never narrows: that the sources could be
     predicted more precisely is no promise for a device unlike them. HODM's prior mean has seen the device and is left
-    out.
+    out; what its card lets expect is asked of ``zero_shot``.
     """
     count, scores = min(count, MOST_PROBES), []
     for device in range(len(sources.devices) if len(sources.devices) > 1 else 0):
@@ -34,12 +40,17 @@ def interval_factor(
         if len(measured) < 2 * count + 10:
             continue
         siblings = sources.siblings(device)
-        held_out = design.without(siblings if len(siblings) < len(sources.devices) else [device])
+        gone = siblings if len(siblings) < len(sources.devices) else [device]
+        held_out = design.without(gone)
         rows = sources.rows[measured]
         latency_ms = sources.latency_ms[measured, device]
         picks = balanced(held_out.candidates(SELECTION_WEIGHTS).take(rows), count, generator)
         probe_ms = latency_ms[picks]
-        priors = opinions({name: shape[rows] for name, shape in held_out.shapes.items()}, picks, probe_ms)
+        shapes, expected = {name: shape[rows] for name, shape in held_out.shapes.items()}, None
+        if zero_shot and (card := sources.cards.get(sources.devices[device])):
+            counts = sources.networks.counts[rows]
+            expected = zero_shot.expectation(card, gone)(counts, held_out.source[rows])
+        priors = opinions(shapes, picks, probe_ms, expected)
         posterior = adapt([block[rows] for block in held_out.blocks], picks, probe_ms, priors, config)
         others = np.setdiff1d(np.arange(len(rows)), picks)
         mean, deviation = posterior.predict(others)

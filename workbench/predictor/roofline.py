@@ -6,18 +6,22 @@ known to have missed by so much on every network. A miss speaks for the target a
 kriging of log residuals (Matheron 1963) over capability space, where likeness falls with every figure that both cards
 know, and with the family. The mean of a device's misses (its software is slower than thought) is partly common to all
 devices; the shape of its misses over networks tells nothing about devices of another kind.
+
+Where a few networks were measured, the level is known and only the shape is asked for: `Expectation` is the same guess
+without logarithms, so that it is additive over operators as latency is, and a prior mean for the Bayesian head.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from workbench.describe.capability import ENTRIES, capability_vector
-from workbench.describe.design import Design
-from workbench.describe.plausible import plausible_latencies
+from workbench.describe.design import LEAST, Design
+from workbench.describe.plausible import plausible_cost, plausible_latencies
 from workbench.devices.device import DeviceCard
 from workbench.predictor.method import Z90, Adapt, Estimate, Predict, Probed, Sources
 
@@ -58,6 +62,24 @@ class Guess(NamedTuple):
         return Estimate(*(np.exp(self.log_ms + step * Z90 * self.sd) for step in (0.0, -1.0, 1.0)))
 
 
+class Expectation(NamedTuple):
+    """Relative latency that a card lets expect, of any networks of the space.
+
+    Args:
+        cost: `v` of one copy of each operator.
+        weights: `d` of what the source devices take; zero for those that do not speak.
+    """
+
+    cost: np.ndarray
+    weights: np.ndarray
+
+    def __call__(self, counts: np.ndarray, source: np.ndarray) -> np.ndarray:
+        """`a` relative latency of networks with ``counts`` `a x v` (operators beyond `v` cost nothing) that the source
+        devices take ``source`` `a x d` for."""
+        known = counts[:, : len(self.cost)].astype(np.float64)
+        return np.maximum(known @ self.cost + source @ self.weights, LEAST)
+
+
 class ZeroShot:
     """Guesses latencies from cards; see the module's docstring.
 
@@ -66,13 +88,42 @@ class ZeroShot:
     """
 
     def __init__(self, sources: Sources, design: Design) -> None:
-        self.networks = sources.networks
-        known = [(name, card) for name in sources.devices if (card := sources.cards.get(name)) and telling(card)]
-        self.cards = [card for _, card in known]
-        columns = [sources.devices.index(name) for name, _ in known]
+        self.networks, self._source, self._mean_ms = sources.networks, design.source, sources.mean_ms
+        known = [(place, sources.cards.get(name)) for place, name in enumerate(sources.devices)]
+        self._known = {place: card for place, card in known if card and telling(card)}
+
+    @property
+    def cards(self) -> list[DeviceCard]:
+        """The source devices that speak for others."""
+        return list(self._known.values())
+
+    @cached_property
+    def misses(self) -> np.ndarray:
+        """`a x d'` how far they were missed, natural logarithms."""
+        columns = list(self._known)
         least = 1e-3  # the design is linear and may fall below zero
-        actual = np.log(np.maximum(design.source[:, columns], least) * sources.mean_ms[columns])
-        self.misses = actual - np.stack([self._rooflines(card).log_ms for card in self.cards], 1) if known else actual
+        actual = np.log(np.maximum(self._source[:, columns], least) * self._mean_ms[columns])
+        return actual - np.stack([self._rooflines(card).log_ms for card in self.cards], 1) if columns else actual
+
+    def expectation(self, card: DeviceCard, without: Collection[int] = ()) -> Expectation:
+        """What ``card`` lets expect, as if the source devices ``without`` (columns) were not there: its weights are of
+        the others."""
+        kept = [column for column in range(len(self._mean_ms)) if column not in without]
+        speaking = [column for column in kept if column in self._known]
+        weights, cost = np.zeros(len(kept)), plausible_cost(self.networks, card)
+        if speaking:
+            shares, _ = kriging_weights([self._known[column] for column in speaking], card, SHAPE)
+            weights[[kept.index(column) for column in speaking]] = shares
+            cost = cost - np.stack([self._costs[column] for column in speaking], axis=1) @ shares
+        return Expectation(cost, weights)
+
+    def expect(self, card: DeviceCard | None) -> np.ndarray | None:
+        """`a` relative latency of all networks that ``card`` lets expect; None without a card."""
+        return None if card is None else self.expectation(card)(self.networks.counts, self._source)
+
+    @cached_property
+    def _costs(self) -> dict[int, np.ndarray]:
+        return {column: plausible_cost(self.networks, card) for column, card in self._known.items()}
 
     def guess(self, card: DeviceCard) -> Guess:
         """What ``card`` says."""

@@ -9,7 +9,7 @@ to be kept.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import NamedTuple
 
@@ -29,6 +29,7 @@ from workbench.describe.interactions import Interactions, arch_choices
 from workbench.devices.device import DeviceCard
 from workbench.predictor.hodm import Operators
 from workbench.predictor.method import Estimate, Probed
+from workbench.predictor.roofline import Expectation
 from workbench.training.fit import Pretrained
 from workbench.training.transfer import Transferred, transfer
 
@@ -128,13 +129,21 @@ class AdaptedDevice:
         probe_ms: `p` measured milliseconds of the probes.
         card: None if there is none.
         factor: how much calibration widened the intervals.
-        predicted_ms: `p` milliseconds that the adapted model gave the probes.
+        expectation: what its card lets expect; None if nothing.
+        predicted_ms: `p` milliseconds that the adapted model gave the probes; empty before it did.
     """
 
     probe_ms: np.ndarray
     card: DeviceCard | None
-    factor: float
-    predicted_ms: np.ndarray
+    factor: float = 1.0
+    expectation: Expectation | None = None
+    predicted_ms: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+    def adapt(self, pretrained: Pretrained, networks: Networks, design: Design) -> Transferred:
+        """``pretrained``, which speaks about ``networks`` with this ``design``, adapted to the device."""
+        expected = self.expectation(networks.counts, design.source) if self.expectation else None
+        probed = Probed(pretrained.probes, self.probe_ms)
+        return transfer(pretrained, design, probed, self.card, self.factor, expected=expected)
 
 
 @dataclass(frozen=True)
@@ -163,11 +172,17 @@ class AdaptedPredictor:
         loose = replace(pretrained, counts=pretrained.counts[pretrained.probes], probes=rows)
         return cls(Terms.of(networks), loose, probes, DesignMap.of(networks, design), {})
 
-    def add(self, device: str, probe_ms: np.ndarray, card: DeviceCard | None, factor: float = 1.0) -> AdaptedPredictor:
-        """One that also knows ``device``, on which the probes take ``probe_ms``; ``factor`` widens its intervals."""
-        probe_ms = np.asarray(probe_ms, dtype=np.float64)
-        predicted_ms = self._adapt(self.probes, probe_ms, card, factor).estimate.ms
-        new = AdaptedDevice(probe_ms, card, float(factor), predicted_ms)
+    def add(
+        self,
+        device: str,
+        probe_ms: np.ndarray,
+        card: DeviceCard | None,
+        factor: float = 1.0,
+        expectation: Expectation | None = None,
+    ) -> AdaptedPredictor:
+        """One that also knows ``device``; see `AdaptedDevice`."""
+        new = AdaptedDevice(np.asarray(probe_ms, dtype=np.float64), card, float(factor), expectation)
+        new = replace(new, predicted_ms=self._adapt(self.probes, new).estimate.ms)
         return replace(self, devices={**self.devices, device: new})
 
     def predict(self, archs: Sequence[str], device: str) -> Estimate:
@@ -179,7 +194,7 @@ class AdaptedPredictor:
         """
         known = lookup("device of this model", self.devices, device)
         asked = [*self.probes, *archs]
-        estimate = self._adapt(asked, known.probe_ms, known.card, known.factor).estimate
+        estimate = self._adapt(asked, known).estimate
         again = estimate.ms[: len(self.probes)]
         if not np.allclose(again, known.predicted_ms, rtol=ADAPTATION_ERROR):
             raise WorkbenchError(
@@ -239,7 +254,7 @@ class AdaptedPredictor:
         )
         return speaking, networks
 
-    def _adapt(self, archs: Sequence[str], probe_ms: np.ndarray, card: DeviceCard | None, factor: float) -> Transferred:
-        """HODM adapted to a device, its networks being ``archs``, of which the probes come first."""
+    def _adapt(self, archs: Sequence[str], device: AdaptedDevice) -> Transferred:
+        """HODM adapted to ``device``, its networks being ``archs``, of which the probes come first."""
         speaking, networks = self.about(archs)
-        return transfer(speaking, self.design(networks), Probed(self.pretrained.probes, probe_ms), card, factor)
+        return device.adapt(speaking, networks, self.design(networks))

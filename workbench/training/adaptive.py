@@ -60,6 +60,7 @@ def search(
     measure: Callable[[int], float],
     budget: int,
     width: float | None = None,
+    expected: np.ndarray | None = None,
     config: HeadConfig = SEARCH_HEAD,
 ) -> Search:
     """Measure until the intervals are narrow enough or the budget is spent.
@@ -70,6 +71,7 @@ def search(
         measure: row -> milliseconds on the target; called once per probe, and all that is seen of the target.
         budget: number of probes that is not exceeded.
         width: stops at this `Outlook.width`; None spends the budget (or the pool).
+        expected: what the target's card lets expect, see `ZeroShot.expect`.
         config: grid of the Bayesian head.
 
     Raises:
@@ -81,20 +83,26 @@ def search(
             f"them."
         )
     probed, widths = Probed(np.zeros(0, dtype=np.int64), np.zeros(0)), []
-    view = outlook(design, probed, pool, config)
+    view = outlook(design, probed, pool, expected, config)
     while len(probed.rows) < budget and view.row is not None and (width is None or view.width > width):
         probed = Probed(np.append(probed.rows, view.row), np.append(probed.ms, measure(view.row)))
-        view = outlook(design, probed, pool, config)
+        view = outlook(design, probed, pool, expected, config)
         widths.append(view.width)
     return Search(probed, tuple(widths))
 
 
-def outlook(design: Design, probed: Probed, pool: np.ndarray, config: HeadConfig = SEARCH_HEAD) -> Outlook:
+def outlook(
+    design: Design,
+    probed: Probed,
+    pool: np.ndarray,
+    expected: np.ndarray | None = None,
+    config: HeadConfig = SEARCH_HEAD,
+) -> Outlook:
     """What to measure next after ``probed`` (rows of ``pool``), and how sure the predictions are by now."""
     left = pool[~np.isin(pool, probed.rows)]
     if len(probed.rows) < min(START, len(pool)):
         return Outlook(int(left[0]), np.inf)
-    posterior = adapt(design.blocks, *probed, opinions(design.shapes, *probed), config)
+    posterior = adapt(design.blocks, *probed, opinions(design.shapes, *probed, expected), config)
     space = np.unique(np.linspace(0, len(design.flops) - 1, CROWD).astype(np.int64))
     among = posterior.moments(space, left)
     width = float(np.median(2 * Z90 * np.sqrt(among.variance + among.noise) / np.maximum(among.mean, 1e-3)))

@@ -19,11 +19,12 @@ from workbench.describe.interactions import Interactions
 from workbench.devices.device import DeviceCard
 from workbench.graphs.graph import Op
 from workbench.predictor.hodm import HODM, HODMConfig, Operators
+from workbench.predictor.roofline import Expectation
 from workbench.predictor.store import load_tensors, save_tensors
 from workbench.training.adapted import AdaptedDevice, AdaptedPredictor, DesignMap
 from workbench.training.fit import Pretrained
 
-FORMAT, ADAPTED = "workbench-hodm-1", "workbench-hodm-adapted-2"
+FORMAT, ADAPTED = "workbench-hodm-1", "workbench-hodm-adapted-3"
 VOCABULARY = {"operator_features": list(OPERATOR_FEATURES), "capability_entries": list(ENTRIES)}
 ARRAYS, MAPPINGS = ("centre", "middle", "rotation"), ("weights", "offsets", "rest")  # of a DesignMap
 TOKENS = ("operators.features", "operators.quantities", "descriptors", "hears")
@@ -99,6 +100,7 @@ def load_predictor(folder: str | Path) -> AdaptedPredictor:
             np.array(fields["probe_ms"]),
             None if fields["card"] is None else DeviceCard(name=fields["name"], **fields["card"]),
             fields["factor"],
+            Expectation(*map(np.array, fields["expectation"])) if fields["expectation"] else None,
             np.array(fields["predicted_ms"]),
         )
         for name, fields in description["devices"].items()
@@ -116,6 +118,7 @@ def _device(device: AdaptedDevice) -> dict[str, Any]:
         "probe_ms": device.probe_ms.tolist(),
         "predicted_ms": device.predicted_ms.tolist(),
         "factor": device.factor,
+        "expectation": [part.tolist() for part in device.expectation] if device.expectation else None,
         "name": device.card.name if device.card else None,
         "card": device.card.known() if device.card else None,
     }

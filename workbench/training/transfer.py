@@ -25,6 +25,7 @@ from workbench.predictor.method import (
     gaussian_estimate,
     some_probes,
 )
+from workbench.predictor.roofline import ZeroShot
 from workbench.training.fit import FitConfig, Pretrained, pretrain
 
 
@@ -73,10 +74,15 @@ def own_opinion(pretrained: Pretrained, probed: Probed, card: DeviceCard | None)
 
 
 def posterior_on(
-    pretrained: Pretrained, design: Design, probed: Probed, card: DeviceCard | None, config: HeadConfig
+    pretrained: Pretrained,
+    design: Design,
+    probed: Probed,
+    card: DeviceCard | None,
+    config: HeadConfig,
+    expected: np.ndarray | None,
 ) -> Posterior:
-    """The Bayesian head around what HODM, the mean source and the mean plausible device say of a device."""
-    priors = opinions(design.shapes, *probed)
+    """The Bayesian head around what HODM, the sources, the mean plausible device and the card say of a device."""
+    priors = opinions(design.shapes, *probed, expected)
     if len(probed.ms) > 1:  # a single probe that is remembered would flatter HODM
         priors.append(own_opinion(pretrained, probed, card))
     return fit_head(design.blocks, *probed, priors, config)
@@ -89,9 +95,11 @@ def transfer(
     card: DeviceCard | None,
     factor: float = 1.0,
     config: HeadConfig = HeadConfig(),
+    expected: np.ndarray | None = None,
 ) -> Transferred:
-    """Adapt ``pretrained`` to a device from its probes; ``factor`` scales the intervals."""
-    posterior = posterior_on(pretrained, design, probed, card, config)
+    """Adapt ``pretrained`` to a device from its probes; ``factor`` scales the intervals, ``expected`` is what its card
+    lets expect (see `ZeroShot.expect`)."""
+    posterior = posterior_on(pretrained, design, probed, card, config, expected)
     return Transferred(_estimate(posterior, factor), posterior, factor)
 
 
@@ -106,15 +114,17 @@ def hodm(
     """HODM as a method that `evaluation` can run; without a probe it says what the card says (zero-shot)."""
 
     def learn(sources: Sources, design: Design, probes: np.ndarray, generator: np.random.Generator) -> Adapt:
-        zero_shot = roofline.pretrain(sources, design, probes, generator)
+        unmeasured = roofline.pretrain(sources, design, probes, generator)
         pretrained = pretrain(sources, design, probes, generator, fit_config, model_config)
-        factor = interval_factor(sources, design, len(probes), generator, head_config)
+        zero_shot = ZeroShot(sources, design) if fit_config.capability else None
+        factor = interval_factor(sources, design, len(probes), generator, head_config, zero_shot)
 
         def adapt(probed: Probed, card: DeviceCard | None) -> Predict:
             card = card if fit_config.capability else None
             if not len(probed.ms):
-                return zero_shot(probed, card)
-            posterior = posterior_on(pretrained, design, some_probes("hodm", probed), card, head_config)
+                return unmeasured(probed, card)
+            expected = zero_shot.expect(card) if zero_shot else None
+            posterior = posterior_on(pretrained, design, some_probes("hodm", probed), card, head_config, expected)
             return lambda: _estimate(posterior, factor)
 
         return adapt
@@ -123,14 +133,16 @@ def hodm(
 
 
 def without_dialogue(head_config: HeadConfig = HeadConfig()) -> Pretrain:
-    """HODM without its dialogue: the Bayesian head around sources and plausible devices alone, nothing is trained."""
+    """HODM without its dialogue: the Bayesian head around sources, plausible devices and cards, nothing is trained."""
 
     def learn(sources: Sources, design: Design, probes: np.ndarray, generator: np.random.Generator) -> Adapt:
-        factor = interval_factor(sources, design, len(probes), generator, head_config)
+        zero_shot = ZeroShot(sources, design)
+        factor = interval_factor(sources, design, len(probes), generator, head_config, zero_shot)
 
         def adapt(probed: Probed, card: DeviceCard | None) -> Predict:
             known = some_probes("head", probed)
-            posterior = fit_head(design.blocks, *known, opinions(design.shapes, *known), head_config)
+            priors = opinions(design.shapes, *known, zero_shot.expect(card))
+            posterior = fit_head(design.blocks, *known, priors, head_config)
             return lambda: _estimate(posterior, factor)
 
         return adapt
@@ -161,6 +173,7 @@ def without_head(fit_config: FitConfig = FitConfig(), model_config: HODMConfig =
 
 METHODS: dict[str, Pretrain] = {
     "hodm": hodm(),
+    "signature": hodm(FitConfig(capability=False)),
     "head": without_dialogue(),
     "dialogue": without_head(),
     "roofline": roofline.pretrain,

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from workbench.insight.frames import checked
 from workbench.insight.labels import milliseconds, safe
 from workbench.insight.plots.memory import roofline
-from workbench.insight.template import AMBER, BLUE, GREY, INK, PAPER, PURPLE, VERMILION, dress
+from workbench.insight.template import AMBER, BLUE, GREY, INK, PAPER, PURPLE, TOP_MARGIN, VERMILION, dress
 
 NETWORK_COLOURS = (AMBER, BLUE, VERMILION, PURPLE)
 DEVICE_SYMBOLS = ("star", "diamond", "hexagram", "cross")
@@ -57,7 +57,8 @@ def network_roofline(
     colours = dict(zip(dict.fromkeys(networks["network"]), NETWORK_COLOURS * 9, strict=False))
     for trace in (*_limited(operators, colours), *_measured(networks, colours)):
         figure.add_trace(trace)
-    figure.update_layout(legend={"itemsizing": "constant"}, margin_t=figure.layout.margin.t)
+    figure.update_annotations(yshift=LARGEST / 2 + 2)  # a ceiling's name stands above the operators that lie on it
+    figure.update_layout(legend_itemwidth=40, margin_t=TOP_MARGIN + 24)  # two rows of legend
     return dress(figure, "Roofline with operators and networks", _message(networks), height=560)
 
 
@@ -73,11 +74,15 @@ def _merged(ceilings: Mapping[str, float]) -> dict[str, float]:
 
 
 def _limited(operators: pd.DataFrame, colours: Mapping[str, str]) -> Iterator[go.Scatter]:
-    for place, (network, colour) in enumerate(reversed(colours.items())):
+    name = "operators, in the colour of their network"
+    group = "operators"
+    yield go.Scatter(
+        x=[None], y=[None], mode="markers", name=name, legendgroup=group, marker={"size": 11, "color": GREY}
+    )
+    for network, colour in reversed(colours.items()):
         rows = operators[operators["network"] == network]
         yield go.Scatter(
-            x=rows["intensity"], y=rows["gflops"], mode="markers", name="operators, in the colour of their network",
-            legendgroup="operators", showlegend=place == len(colours) - 1,
+            x=rows["intensity"], y=rows["gflops"], mode="markers", name=name, legendgroup=group, showlegend=False,
             marker={
                 "color": colour, "opacity": 0.55, "line": {"color": PAPER, "width": 1},
                 "size": SMALLEST + (LARGEST - SMALLEST) * np.sqrt(rows["share"]),

@@ -7,8 +7,7 @@ import pytest
 
 from tests.evaluation.toy_task import FRAME, TASK, run, write_tasks
 from tests.toy import write_table
-from workbench.evaluation import Journal
-from workbench.evaluation import run as running
+from workbench.evaluation import Journal, ahead
 
 ASKED = {"method": ["linear", "flops"], "probes": [4, 6], "seeds": (0, 1)}
 
@@ -21,13 +20,13 @@ def journal(tmp_path) -> Journal:
 @pytest.fixture
 def worked(monkeypatch) -> list[tuple[int, int]]:
     """Number of probes and seed of every piece that is really computed."""
-    calls, compute = [], running.run_unit
+    calls, compute = [], ahead.run_unit
 
     def counted(setting, plan, probes, seed):
         calls.append((probes, seed))
         return compute(setting, plan, probes, seed)
 
-    monkeypatch.setattr(running, "run_unit", counted)
+    monkeypatch.setattr(ahead, "run_unit", counted)
     return calls
 
 

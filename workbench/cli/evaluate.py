@@ -39,6 +39,7 @@ def evaluate(
         typer.Option(help="Adaptive selection stops when 90 % intervals are this narrow, such as 0.1 of the latency."),
     ] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Random seed; repeatable.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes side by side, one thread each.")] = 1,
     predictions: Annotated[Path | None, typer.Option(help="Every prediction with its interval, as Parquet.")] = None,
     report: Annotated[
         Path | None, typer.Option(help="Folder for small CSV files: per task, device, latency quintile; significance.")
@@ -73,6 +74,7 @@ def evaluate(
                 predictions=predictions is not None,
                 journal=journal,
                 advance=advance,
+                workers=workers,
             )
     except KeyboardInterrupt:
         if journal.folder.is_dir():

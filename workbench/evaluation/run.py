@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from workbench.config import WorkbenchError, lookup
 from workbench.data.sources import data_folders
 from workbench.data.tasks import Task, read_tasks
 from workbench.describe.dbsel import SELECTORS
-from workbench.evaluation.journal import Journal, key
+from workbench.evaluation.ahead import Piece, made_ahead, unit_of
+from workbench.evaluation.journal import Journal
 from workbench.evaluation.metrics import METRICS
-from workbench.evaluation.setting import Setting, prepare
-from workbench.evaluation.unit import Cell, Plan, Unit, run_unit
+from workbench.evaluation.setting import prepare
+from workbench.evaluation.unit import Cell, Plan, Unit
 from workbench.predictor.method import Pretrain
 from workbench.training.adaptive import ADAPTIVE
 from workbench.training.transfer import DEFAULT_SELECTOR
@@ -70,6 +72,7 @@ def evaluate(
     journal: Journal | None = None,
     advance: Callable[[int, int], None] | None = None,
     own: Mapping[str, Pretrain] | None = None,
+    workers: int = 1,
 ) -> EvaluationResult:
     """Run one or several methods on the tasks of a file, with the same probes.
 
@@ -89,6 +92,7 @@ def evaluate(
         journal: where finished pieces are kept, and taken from if they are there.
         advance: called with the numbers of finished pieces and of all.
         own: methods that stand beside those of `METHODS`, or in the place of one; no journal knows them.
+        workers: processes that make pieces side by side, through the journal.
 
     Raises:
         WorkbenchError: a bad task file, data folder, method, selector, width or number of probes. A task that fails is
@@ -101,18 +105,23 @@ def evaluate(
     _check(plan, counts, seeds)
     if own and journal:
         raise WorkbenchError("A journal expects methods that it can tell apart, got some of your own; leave it out.")
+    if workers < 1 or (workers > 1 and not journal):
+        raise WorkbenchError(f"An evaluation expects at least 1 worker, and a journal for several, got {workers}.")
     data_folders(data)
     tasks = read_tasks(tasks_file, only)
 
     outcome, frames = EvaluationResult(), []
-    pieces = len(counts) * len(seeds)
-    for number, task in enumerate(tasks):
-        for done, unit in enumerate(_units(task, data, plan, counts, seeds, journal, outcome), start=1):
-            frames += [unit.predictions] if len(unit.predictions) else []
-            for record in unit.results if progress else ():
-                progress(_line(record, plan, counts))
-            if advance:
-                advance(number * pieces + done, len(tasks) * pieces)
+    variants = list(itertools.product(counts, seeds))
+    pieces = [(task, *variant) for task in tasks for variant in variants]
+    alone = nullcontext(lambda piece: None)
+    with made_ahead(pieces, data, plan, journal, workers) if journal and workers > 1 else alone as wait:
+        for number, task in enumerate(tasks):
+            for done, unit in enumerate(_units(task, data, plan, counts, variants, journal, outcome, wait), start=1):
+                frames += [unit.predictions] if len(unit.predictions) else []
+                for record in unit.results if progress else ():
+                    progress(_line(record, plan, counts))
+                if advance:
+                    advance(number * len(variants) + done, len(pieces))
     if frames:
         outcome.predictions = pd.concat(frames, ignore_index=True)
     return outcome
@@ -142,9 +151,10 @@ def _units(
     data: Sequence[str | Path],
     plan: Plan,
     counts: Sequence[int],
-    seeds: Sequence[int],
+    variants: Sequence[tuple[int, int]],
     journal: Journal | None,
     outcome: EvaluationResult,
+    wait: Callable[[Piece], None],
 ) -> Iterator[Unit]:
     """The pieces of ``task``, each after it was added to ``outcome``; what failed with one seed is not tried again."""
     try:
@@ -153,32 +163,18 @@ def _units(
         outcome.failures[task.name] = str(error)
         return
     outcome.notes += setting.notes
-    for probes, seed in itertools.product(counts, seeds):
+    for probes, seed in variants:
         names = {method: _varied(task.name, method, probes, plan, counts) for method in plan.methods}
         if set(names.values()) <= set(outcome.failures):
             continue
-        unit = _unit(setting, plan, probes, seed, journal)
+        wait((task, probes, seed))
+        unit = unit_of(setting, plan, probes, seed, journal)
         outcome.results += unit.results
         outcome.floors += unit.floors
         outcome.cells += unit.cells
         outcome.failures |= {names[method]: sentence for method, sentence in unit.failures.items()}
         outcome.notes += [note for note in unit.notes if note not in outcome.notes]
         yield unit
-
-
-def _unit(setting: Setting, plan: Plan, probes: int, seed: int, journal: Journal | None) -> Unit:
-    """A piece of work, from the journal or anew."""
-    place = key(setting, plan, probes, seed) if journal else ""
-    unit = journal.load(place) if journal else None
-    if unit is not None:
-        return unit
-    try:
-        unit = run_unit(setting, plan, probes, seed)
-    except WorkbenchError as error:
-        return Unit(failures=dict.fromkeys(plan.methods, str(error)))
-    if journal:
-        journal.keep(place, unit)
-    return unit
 
 
 def _varied(what: str, method: str, probes: int, plan: Plan, counts: Sequence[int]) -> str:

@@ -32,7 +32,7 @@ class FigureSlot(widgets.VBox):
         self._width.observe(lambda _: self._fit(), names="pixels")
         self.figure: go.Figure | None = None
         self.widget: FigureWidget | None = None
-        layout = widgets.Layout(flex="1 1 0", min_width=min_width, overflow="hidden")
+        layout = widgets.Layout(flex="1 1 0", min_width=min_width, overflow="hidden", align_self="flex-start")
         super().__init__([self._words], layout=layout)
 
     def draw(self, figure: go.Figure) -> None:

@@ -31,7 +31,7 @@ def draw(space: str, count: int = 12, seed: int = 0) -> list[str]:
 def assert_same(first: Networks, second: Networks) -> None:
     assert (first.space, first.archs, first.operators) == (second.space, second.archs, second.operators)
     assert first.row == second.row
-    for name in ("live", "features", "quantities", "counts", "physics", "census"):
+    for name in ("live", "features", "quantities", "counts", "physics", "roots", "census"):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name), err_msg=name)
 
 
@@ -157,3 +157,13 @@ def test_the_whole_of_nasbench201_takes_ten_seconds_at_most():
     assert len(networks) == 15_625
     assert first < 10
     assert time.process_time() - start - first < first
+
+
+def test_roots_are_those_of_single_live_operators():
+    """Two small convolutions have more of them than one with the work of both."""
+    networks = encode("nasbench201", [UNUSED, FULL])
+    told = dict(zip(PHYSICS, op_physics(networks.operators).T, strict=True))
+    roots = networks.counts * networks.live @ np.sqrt(told["dense_flops"])
+    np.testing.assert_allclose(networks.roots[:, 0], roots)
+    whole = np.sqrt(networks.counts * networks.live @ told["dense_flops"])
+    assert (networks.roots[:, 0] > whole).all()

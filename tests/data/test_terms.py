@@ -11,7 +11,7 @@ from workbench.data.networks import encode
 from workbench.data.terms import Terms
 
 SPACES = ("nasbench201", "fbnet", "ofa_mobilenetv3")
-ARRAYS = ("features", "quantities", "counts", "physics", "census")
+ARRAYS = ("features", "quantities", "counts", "physics", "roots", "census")
 
 
 @pytest.mark.parametrize("space", SPACES)

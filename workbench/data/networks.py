@@ -41,6 +41,7 @@ class Networks:
         quantities: `v x q` float32 physics of one copy, each column relative to the mean network's total.
         counts: `a x v` float32 copies of each operator.
         physics: `a x p` float64 physical sums, of the live operators and (where they differ) of the executed ones.
+        roots: `a x r` float64 sums over the live operators of the square roots of their work; see `root_sums`.
         census: `a x k` float64 operator counts, operators that differ only in spatial size taken together.
     """
 
@@ -52,6 +53,7 @@ class Networks:
     quantities: np.ndarray
     counts: np.ndarray
     physics: np.ndarray
+    roots: np.ndarray
     census: np.ndarray
     row: dict[str, int] = field(repr=False, default_factory=dict)
 
@@ -97,6 +99,7 @@ def encode(space: str, archs: Sequence[str]) -> Networks:
     totals = (counts @ raw).mean(axis=0)
     present = totals > 0
     sums, groups = physical_sums(counts, raw, live), census(counts, operators, live)
+    roots = root_sums(counts, raw, live)
     return Networks(
         space=space,
         archs=tuple(archs),
@@ -106,6 +109,7 @@ def encode(space: str, archs: Sequence[str]) -> Networks:
         quantities=(raw[:, present] / totals[present]).astype(np.float32),
         counts=counts.astype(np.float32),
         physics=sums[:, varying(sums)],
+        roots=roots[:, varying(roots)],
         census=groups[:, varying(groups)],
         row={arch: index for index, arch in enumerate(archs)},
     )
@@ -121,6 +125,17 @@ def physical_sums(counts: np.ndarray, raw: np.ndarray, live: np.ndarray) -> np.n
     """Physics of `a` networks with ``counts`` `a x v`: of the live operators, then (where they differ) of all."""
     sums = counts[:, live] @ raw[live]
     return sums if live.all() else np.concatenate([sums, counts @ raw], axis=1)
+
+
+def root_sums(counts: np.ndarray, raw: np.ndarray, live: np.ndarray) -> np.ndarray:
+    """`a x 3` sums over the live operators of the square roots of FLOPs (depthwise apart) and of bytes moved.
+
+    An operator too small to fill a device takes longer than in proportion to its work: between the launch, which is the
+    same for all, and the work, which is proportional, lies such a sum.
+    """
+    told = dict(zip(PHYSICS, raw[live].T, strict=True))
+    dense, moved = told["dense_flops"] + told["grouped_flops"], told["bytes_read"] + told["bytes_written"]
+    return counts[:, live] @ np.sqrt(np.stack([dense, told["depthwise_flops"], moved], axis=1))
 
 
 def census_groups(operators: Sequence[Op], live: np.ndarray) -> np.ndarray:

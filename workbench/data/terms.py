@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from workbench.data.networks import Networks, census, physical_sums, standardised_features, varying
+from workbench.data.networks import Networks, census, physical_sums, root_sums, standardised_features, varying
 from workbench.graphs.features import cost_key, op_physics
 from workbench.graphs.graph import Op
 from workbench.spaces import get_space
@@ -27,7 +27,7 @@ class Terms:
         operators: `v` distinct operators.
         live: `v` bool.
         totals: raw physics of the mean network, one per entry of `PHYSICS`.
-        sums, groups: which columns of `physical_sums` and of `census` are kept.
+        sums, roots, groups: which columns of `physical_sums`, `root_sums` and `census` are kept.
     """
 
     space: str
@@ -35,6 +35,7 @@ class Terms:
     live: tuple[bool, ...]
     totals: tuple[float, ...]
     sums: tuple[int, ...]
+    roots: tuple[int, ...]
     groups: tuple[int, ...]
 
     @classmethod
@@ -42,6 +43,7 @@ class Terms:
         """The terms in which ``networks`` are described."""
         raw, counts = op_physics(networks.operators), networks.counts.astype(np.float64)
         sums = varying(physical_sums(counts, raw, networks.live))
+        roots = varying(root_sums(counts, raw, networks.live))
         groups = varying(census(counts, networks.operators, networks.live))
         return cls(
             networks.space,
@@ -49,6 +51,7 @@ class Terms:
             tuple(networks.live.tolist()),
             tuple((counts @ raw).mean(axis=0).tolist()),
             tuple(np.flatnonzero(sums).tolist()),
+            tuple(np.flatnonzero(roots).tolist()),
             tuple(np.flatnonzero(groups).tolist()),
         )
 
@@ -89,6 +92,7 @@ class Terms:
             quantities=(raw[:, present] / totals[present]).astype(np.float32),
             counts=counts.astype(np.float32),
             physics=physical_sums(counts, raw, live)[:, list(self.sums)],
+            roots=root_sums(counts, raw, live)[:, list(self.roots)],
             census=census(counts, operators, live)[:, list(self.groups)],
             row={arch: index for index, arch in enumerate(archs)},
         )

@@ -5,8 +5,8 @@ describes each source device well; what it misses, `interactions` learns where t
 principal components of those descriptions say how devices differ; the physical sums say what a device outside their
 span may do, and plausible devices what is to be expected of one that nothing is known of.
 
-Shapes: `a` networks, `v` distinct operators, `d` source devices, `p` physical sums, `k` operator counts, `g` kinds of
-operators, `r` components.
+Shapes: `a` networks, `v` distinct operators, `d` source devices, `p` physical sums, `q` sums of roots, `k` operator
+counts, `g` kinds of operators, `r` components.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class Design(NamedTuple):
         source: `a x d` what each source device would take, relative to its mean.
         principal: `a x r` principal components of ``source``, scaled to the first one's spread.
         physics: `a x p` standardised physical sums.
+        roots: `a x q` standardised sums of square roots of work; see `root_sums`.
         census: `a x k` standardised operator counts.
         deviations: `a x g` how operators may deviate from what they plausibly cost; see `deviations`.
         flops: `a` FLOPs.
@@ -46,6 +47,7 @@ class Design(NamedTuple):
     source: np.ndarray
     principal: np.ndarray
     physics: np.ndarray
+    roots: np.ndarray
     census: np.ndarray
     deviations: np.ndarray
     flops: np.ndarray
@@ -54,11 +56,11 @@ class Design(NamedTuple):
 
     @property
     def blocks(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Principal components, physical sums, deviations: what latency is linear in."""
-        return self.principal, self.physics, self.deviations
+        """Principal components, physical sums and roots, deviations: what latency is linear in."""
+        return self.principal, np.concatenate([self.physics, self.roots], axis=1), self.deviations
 
     def weighted(self, weights: tuple[float, float, float]) -> np.ndarray:
-        """`a x (r + p + g)` blocks side by side, each times its weight."""
+        """`a x (r + p + q + g)` blocks side by side, each times its weight."""
         return np.concatenate([weight * block for weight, block in zip(weights, self.blocks, strict=True)], axis=1)
 
     @property
@@ -107,13 +109,13 @@ def build_design(networks: Networks, rows: np.ndarray, latency_ms: np.ndarray) -
         found = fit_interactions(choices[rows], residuals)
         if found.weights.any():
             interactions, source = found, source + found(choices)
-    physics, census = standardise(networks.physics), standardise(networks.census)
     cost = plausible_cost(networks)
     return Design(
         source=source,
         principal=principal_components(source),
-        physics=physics,
-        census=census,
+        physics=standardise(networks.physics),
+        roots=standardise(networks.roots),
+        census=standardise(networks.census),
         deviations=deviations(networks, cost),
         flops=networks.flops,
         plausible=networks.counts.astype(np.float64) @ cost,

@@ -55,7 +55,7 @@ def narrowed(sources: Sources, design: Design, rows: np.ndarray) -> tuple[Source
 def networks_at(networks: Networks, rows: np.ndarray) -> Networks:
     """These ``rows`` alone; operators and what their quantities are relative to stay."""
     archs = tuple(networks.archs[row] for row in rows)
-    parts = {name: getattr(networks, name)[rows] for name in ("counts", "physics", "census")}
+    parts = {name: getattr(networks, name)[rows] for name in ("counts", "physics", "roots", "census")}
     return replace(networks, archs=archs, row={arch: place for place, arch in enumerate(archs)}, **parts)
 
 

@@ -47,7 +47,7 @@ class HeadConfig:
     spread: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
     noise: tuple[float, ...] = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
     trust: tuple[float, ...] = (0.0, 0.5, 1.0)
-    outlier: float = 0.05
+    outlier: float = 0.1
     outlier_noise: float = 1.0
     noise_power: float = 0.5
     pairs: int = 6

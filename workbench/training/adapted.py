@@ -46,11 +46,11 @@ INPUTS, OUTPUTS = ("space", "arch", "device"), ("latency_ms", "low_ms", "high_ms
 class DesignMap(NamedTuple):
     """A `Design` as a function of networks: every field of it is additive over operators, but for interactions.
 
-    Nearly all follows from census and physical sums, which are known of any operator; what does not is kept per
+    Nearly all follows from census, physical sums and roots, which are known of any operator; what does not is kept per
     operator, and is zero for one that was not there. Principal components follow from the source devices.
 
     Args:
-        centre: `c` mean of census and physical sums.
+        centre: `c` mean of census, physical sums and roots.
         weights: field of the design -> `c x f` (or `c`).
         offsets: field of the design -> `f` (or a scalar).
         rest: field of the design, if it needs one -> `v + 1` per operator and for all networks.
@@ -109,7 +109,7 @@ def _interacting(interactions: Interactions | None, networks: Networks) -> np.nd
 
 
 def _described(networks: Networks) -> np.ndarray:
-    return np.concatenate([networks.census, networks.physics], axis=1)
+    return np.concatenate([networks.census, networks.physics, networks.roots], axis=1)
 
 
 def _with_constant(counts: np.ndarray) -> csr_array:

@@ -29,3 +29,14 @@ def test_what_is_no_total_is_ignored():
     bar = ProgressBar("Training", 4)
     bar(1, 0.25)
     assert (bar._bar.n, bar._bar.total) == (1, 4)
+
+
+def test_in_a_notebook_it_is_a_whole_bar_once_the_total_is_known(monkeypatch):
+    from tqdm.notebook import tqdm
+
+    monkeypatch.setattr("workbench.insight.progress.tqdm", tqdm)
+    bar = ProgressBar("Working")
+    drawn = bar._bar.container.children[1]
+    assert drawn.layout.width == "20px"
+    bar(1, 3)
+    assert (drawn.layout.width, drawn.max) == (None, 3)

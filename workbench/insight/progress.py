@@ -25,7 +25,13 @@ class ProgressBar:
     def __call__(self, progress: Any, *more: Any) -> None:
         """Move to ``progress``."""
         told = more[0] if more and isinstance(more[0], int) else self._bar.total
-        self._bar.total = getattr(progress, "total", told)
+        self._expect(getattr(progress, "total", told))
         self._bar.update(getattr(progress, "done", progress) - self._bar.n)
         if self._bar.total is not None and self._bar.n >= self._bar.total:
             self._bar.close()
+
+    def _expect(self, total: int | None) -> None:
+        if total != self._bar.total:
+            began, done = self._bar.start_t, self._bar.n
+            self._bar.reset(total)  # in a notebook, a bar that knew no total is only a dot until then
+            self._bar.start_t, self._bar.n = began, done

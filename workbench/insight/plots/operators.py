@@ -58,7 +58,7 @@ def network_roofline(
     for trace in (*_limited(operators, colours), *_measured(networks, colours)):
         figure.add_trace(trace)
     figure.update_annotations(yshift=LARGEST / 2 + 2)  # a ceiling's name stands above the operators that lie on it
-    figure.update_layout(legend_itemwidth=40, margin_t=TOP_MARGIN + 24)  # two rows of legend
+    figure.update_layout(legend_itemwidth=40, margin_t=TOP_MARGIN + 36)  # up to three rows of legend
     return dress(figure, "Roofline with operators and networks", _message(networks), height=560)
 
 

@@ -96,7 +96,7 @@ def test_an_interrupted_run_keeps_what_is_finished(tmp_path, asked):
     program = (
         "import sys\n"
         "from workbench import cli\n"
-        "import workbench.evaluation.run as running\n"
+        "import workbench.evaluation.ahead as running\n"
         "compute, pieces = running.run_unit, []\n"
         "def slow(*arguments):\n"
         "    pieces.append(1)\n"

@@ -8,8 +8,8 @@ import pytest
 from tests.evaluation.toy_task import FRAME, TASK, failure, write_tasks
 from tests.toy import write_table
 from workbench.config import WorkbenchError
+from workbench.evaluation import ahead as running
 from workbench.evaluation import evaluate
-from workbench.evaluation import run as running
 
 
 def test_an_unknown_device_fails_its_task_and_no_other(tmp_path, data):

@@ -49,11 +49,7 @@ def evaluate(
 
     What is finished is kept beside --out until all is done: after Ctrl-C, the same command goes on where it was.
     """
-    from workbench.notebooks import writable
-
-    outputs = [writable(path) for path in (out, predictions, report and report / "per_task.csv") if path is not None]
-    if len(set(outputs)) < len(outputs):
-        raise WorkbenchError(f"--out and --predictions are both {out}; give each a file of its own.")
+    outputs = _writable(out, predictions, report)
     from workbench.evaluation import Journal, differences, pairs, write_report
     from workbench.evaluation import evaluate as run_tasks
 
@@ -94,6 +90,16 @@ def evaluate(
         say(f"Note: {note}")
     journal.remove()
     end(result.failures)
+
+
+def _writable(out: Path, predictions: Path | None, report: Path | None) -> list[Path]:
+    """What will be written, after a check that it can be."""
+    from workbench.notebooks import writable
+
+    outputs = [writable(path) for path in (out, predictions, report and report / "per_task.csv") if path is not None]
+    if len(set(outputs)) < len(outputs):
+        raise WorkbenchError(f"--out and --predictions are both {out}; give each a file of its own.")
+    return outputs
 
 
 @contextmanager

@@ -103,6 +103,20 @@ def transfer(
     return Transferred(_estimate(posterior, factor), posterior, factor)
 
 
+def calibrated_transfer(
+    pretrained: Pretrained,
+    sources: Sources,
+    design: Design,
+    probed: Probed,
+    card: DeviceCard | None,
+    generator: np.random.Generator,
+) -> Transferred:
+    """`transfer` to one device, with what its card lets expect and intervals stretched by `interval_factor`."""
+    zero_shot = ZeroShot(sources, design)
+    factor = interval_factor(sources, design, len(probed.ms), generator, zero_shot=zero_shot)
+    return transfer(pretrained, design, probed, card, factor, expected=zero_shot.expect(card))
+
+
 def _estimate(posterior: Posterior, factor: float) -> Estimate:
     mean, deviation = posterior.predict()
     return gaussian_estimate(mean, factor * deviation, posterior.probe_ms.mean())

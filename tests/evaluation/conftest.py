@@ -13,7 +13,7 @@ from tests.toy import one_thread, write_table
 from workbench.data import sources
 from workbench.predictor.hodm import HODMConfig
 from workbench.training.fit import FitConfig
-from workbench.training.transfer import METHODS, hodm, without_head
+from workbench.training.transfer import METHODS, trained_methods
 
 
 @pytest.fixture(autouse=True)
@@ -24,9 +24,7 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (tmp_path / "none").mkdir()
     monkeypatch.setattr(sources, "BUNDLED", tmp_path / "none")
     small = FitConfig(steps=8, devices=6), HODMConfig(width=12, heads=2)
-    monkeypatch.setitem(METHODS, "hodm", hodm(*small))
-    monkeypatch.setitem(METHODS, "dialogue", without_head(*small))
-    for name, method in small_peers().items():
+    for name, method in {**trained_methods(*small), **small_peers()}.items():
         monkeypatch.setitem(METHODS, name, method)
     with one_thread():
         yield

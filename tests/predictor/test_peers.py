@@ -25,13 +25,13 @@ from workbench.predictor.hodm import HODMConfig
 from workbench.predictor.method import Estimate, Probed, Sources
 from workbench.spaces import SPACES
 from workbench.training.fit import FitConfig
-from workbench.training.transfer import METHODS, hodm
+from workbench.training.transfer import METHODS, trained_methods
 
 NETWORKS = toy_networks()
 ROWS = np.arange(0, 200, 2)
 #: Twelve networks, some of them source rows.
 POOL = np.arange(3, 200, 17)
-QUICK = {**METHODS, **small_peers(), "hodm": hodm(FitConfig(steps=4, devices=6), HODMConfig(width=12, heads=2))}
+QUICK = {**METHODS, **small_peers(), **trained_methods(FitConfig(steps=4, devices=6), HODMConfig(width=12, heads=2))}
 OTHERS = [*FLOORS, *PEERS]
 
 

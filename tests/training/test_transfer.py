@@ -14,14 +14,14 @@ from workbench.predictor.baselines import PEERS
 from workbench.predictor.hodm import HODMConfig
 from workbench.predictor.method import Adapt, Estimate, Probed, Sources
 from workbench.training.fit import FitConfig, pretrain
-from workbench.training.transfer import METHODS, choose_probes, hodm, own_opinion, transfer
+from workbench.training.transfer import METHODS, choose_probes, hodm, own_opinion, trained_methods, transfer
 
 NETWORKS = toy_networks()
 ROWS = np.arange(0, 200, 2)
 COUNT = 10
 #: The real methods, HODM with a short training.
-QUICK = {**METHODS, "hodm": hodm(FitConfig(steps=150, devices=8), HODMConfig(width=24, heads=2))}
-HASTY = hodm(FitConfig(steps=5, devices=6), HODMConfig(width=12, heads=2))
+QUICK = {**METHODS, **trained_methods(FitConfig(steps=150, devices=8), HODMConfig(width=24, heads=2))}
+HASTY = {**METHODS, **trained_methods(FitConfig(steps=5, devices=6), HODMConfig(width=12, heads=2))}
 #: The peers are held to the same contract in tests/predictor/test_peers.py.
 OWN = [name for name in METHODS if name not in PEERS]
 CARD = DeviceCard("phone", family="mobile-cpu", memory_bandwidth_gbps=4)
@@ -71,7 +71,7 @@ def test_learning_and_adapting_change_nothing_that_was_given(name):
     probe_ms = TARGETS["phone"].latency_ms(NETWORKS)[probes]
     given = (sources.latency_ms, *design[:-1], probes, probe_ms, NETWORKS.counts)
     before = [array.copy() for array in given]
-    method = HASTY if name == "hodm" else METHODS[name]
+    method = HASTY[name]
     method(sources, design, probes, np.random.default_rng(0))(Probed(probes, probe_ms), None)()
     for array, kept in zip(given, before, strict=True):
         np.testing.assert_array_equal(array, kept)
@@ -79,7 +79,7 @@ def test_learning_and_adapting_change_nothing_that_was_given(name):
 
 @pytest.mark.parametrize("name", OWN)
 def test_one_seed_twice_agrees_exactly(name):
-    method = HASTY if name == "hodm" else METHODS[name]
+    method = HASTY[name]
     probe_ms = TARGETS["phone"].latency_ms(NETWORKS)[known()[2]]
     probed = Probed(known()[2], probe_ms)
     first, second = (method(*known(), np.random.default_rng(4))(probed, None)() for _ in range(2))
@@ -91,7 +91,7 @@ def test_one_seed_twice_agrees_exactly(name):
 @pytest.mark.parametrize("name", OWN)
 def test_one_or_two_probes_still_give_an_answer(name, count):
     sources, design, probes = known()
-    method = HASTY if name == "hodm" else METHODS[name]
+    method = HASTY[name]
     actual = TARGETS["phone"].latency_ms(NETWORKS)
     few = probes[:count]
     ms, low, high = method(sources, design, few, np.random.default_rng(0))(Probed(few, actual[few]), None)()
@@ -119,7 +119,7 @@ def test_intervals_hold_what_they_promise_where_measurements_are_noisy():
     noisy = Sources(NETWORKS, ROWS, measure(sources.latency_ms), sources.devices)
     design = build_design(NETWORKS, ROWS, noisy.latency_ms)
     probes = choose_probes(design, COUNT, np.random.default_rng(0), None)
-    adapt = HASTY(noisy, design, probes, np.random.default_rng(0))
+    adapt = HASTY["hodm"](noisy, design, probes, np.random.default_rng(0))
     others, inside = np.setdiff1d(np.arange(len(NETWORKS)), probes), []
     for device in TARGETS.values():
         for _ in range(4):

@@ -19,7 +19,7 @@ from workbench.insight import figures
 from workbench.insight.quickstart import Tracker
 from workbench.predictor.hodm import HODMConfig
 from workbench.training.fit import FitConfig
-from workbench.training.transfer import hodm, without_head
+from workbench.training.transfer import trained_methods
 
 #: What a row of results is told apart by.
 LABELS = ("task", "device", "space")
@@ -147,7 +147,7 @@ def reach(
             seeds=(seed,),
             predictions=False,
             advance=progress,
-            own={"hodm": hodm(fit, size), "dialogue": without_head(fit, size)},
+            own=trained_methods(fit, size),
         )
     for task, sentence in found.failures.items():
         raise WorkbenchError(f"{task} could not be run: {sentence}")

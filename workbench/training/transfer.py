@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -185,11 +185,21 @@ def without_head(fit_config: FitConfig = FitConfig(), model_config: HODMConfig =
     return learn
 
 
+def trained_methods(
+    fit_config: FitConfig = FitConfig(), model_config: HODMConfig = HODMConfig()
+) -> dict[str, Pretrain]:
+    """HODM, and what is left of it without cards and without its head."""
+    blind = replace(fit_config, capability=False)
+    return {
+        "hodm": hodm(fit_config, model_config),
+        "signature": hodm(blind, model_config),
+        "dialogue": without_head(fit_config, model_config),
+    }
+
+
 METHODS: dict[str, Pretrain] = {
-    "hodm": hodm(),
-    "signature": hodm(FitConfig(capability=False)),
+    **trained_methods(),
     "head": without_dialogue(),
-    "dialogue": without_head(),
     "roofline": roofline.pretrain,
     **FLOORS,
     **PEERS,

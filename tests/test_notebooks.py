@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 from workbench.config import WorkbenchError
-from workbench.notebooks import execute
+from workbench.notebooks import execute, with_a_kernel
 
 PARAMETERS = 'count = 2\nscale: float = 0.5\nname = "a"\nquick = True\nchoice = None\nnames = ["x"]\n'
 
@@ -139,3 +139,32 @@ def test_refuses_a_read_only_folder(tmp_path):
     folder.mkdir(mode=0o500)
     with pytest.raises(WorkbenchError, match="Cannot write"):
         execute(write(tmp_path / "a.ipynb"), folder / "out.ipynb", {})
+
+
+@pytest.mark.parametrize(("deaths", "calls"), [(0, 1), (2, 3), (9, 3)])
+def test_a_kernel_that_dies_before_it_answers_is_started_again(deaths, calls):
+    made = []
+
+    def execute() -> None:
+        made.append(1)
+        if len(made) <= deaths:
+            raise RuntimeError("Kernel died before replying to kernel_info")
+
+    if deaths < calls:
+        with_a_kernel(execute)
+    else:
+        with pytest.raises(RuntimeError, match="died before replying"):
+            with_a_kernel(execute)
+    assert len(made) == calls
+
+
+def test_what_dies_later_is_not_run_again():
+    made = []
+
+    def execute() -> None:
+        made.append(1)
+        raise RuntimeError("Kernel died")
+
+    with pytest.raises(RuntimeError, match="Kernel died"):
+        with_a_kernel(execute)
+    assert len(made) == 1

@@ -9,7 +9,7 @@ import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 LAB_PORT = 8888
+#: How often a kernel is started that dies before it answers, and what Jupyter says then.
+STARTS, STILLBORN = 3, "died before replying"
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -152,18 +154,20 @@ def _run(
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="papermill|nbformat")
-            papermill.execute_notebook(
-                document,
-                str(out).replace("{", "{{").replace("}", "}}"),  # papermill formats the path
-                parameters=parameters,
-                kernel_name="python3",
-                language="python",
-                kernel_manager_class=kernel_manager({STATIC: "1", **kernel.env}, watch.follow),
-                progress_bar=bar,
-                cwd=folder,
-                shutdown_kernel="immediate" if kernel.hasty else "graceful",
-                store_widget_state=False,  # 5 MB a figure otherwise
-                **bounds,
+            with_a_kernel(
+                lambda: papermill.execute_notebook(
+                    document,
+                    str(out).replace("{", "{{").replace("}", "}}"),  # papermill formats the path
+                    parameters=parameters,
+                    kernel_name="python3",
+                    language="python",
+                    kernel_manager_class=kernel_manager({STATIC: "1", **kernel.env}, watch.follow),
+                    progress_bar=bar,
+                    cwd=folder,
+                    shutdown_kernel="immediate" if kernel.hasty else "graceful",
+                    store_widget_state=False,  # 5 MB a figure otherwise
+                    **bounds,
+                )
             )
     except PapermillExecutionError as error:
         line = next(iter(error.source.strip().splitlines()), "")
@@ -180,6 +184,18 @@ def _run(
         raise NotebookFailed(
             f"The kernel of {notebook} {reason}; the notebook as far as it ran is {out}.", f"The kernel {reason}"
         ) from error
+
+
+def with_a_kernel(execute: Callable[[], object]) -> None:
+    """Call ``execute``, and again where its kernel died before it did anything: another process may take a port that
+    was meant for it."""
+    for left in reversed(range(STARTS)):
+        try:
+            execute()
+            return
+        except RuntimeError as error:
+            if STILLBORN not in str(error) or not left:
+                raise
 
 
 def read_notebook(notebook: Path) -> NotebookNode:

@@ -13,7 +13,7 @@ from workbench.config import WorkbenchError
 from workbench.data.table import LatencyTable
 from workbench.devices.device import DeviceCard
 from workbench.evaluation import METRICS
-from workbench.insight.transfer_study import HEAD, HODM, UNMEASURED, TransferStudy
+from workbench.insight.transfer_study import HEAD, HODM, ZERO_SHOT, TransferStudy
 
 NETWORKS = toy_networks(120)
 CARD = DeviceCard("phone", family="mobile-cpu", memory_bandwidth_gbps=4, peak_fp32_gflops=30)
@@ -44,7 +44,7 @@ def test_a_table_of_latencies_is_the_truth_that_is_revealed(study):
     assert frame["measured_ms"].tolist() == truth.loc[frame["arch"]].tolist()
 
 
-@pytest.mark.parametrize("method", [HEAD, UNMEASURED, "linear"])
+@pytest.mark.parametrize("method", [HEAD, ZERO_SHOT, "linear"])
 @pytest.mark.parametrize("count", [0, 6])
 def test_noise_in_every_latency_that_was_not_read_changes_no_prediction(study, method, count):
     look = study.look(count, method)
@@ -68,8 +68,8 @@ def test_probes_are_nested_and_checks_stay_in_their_order(study):
 
 def test_without_a_measurement_the_card_speaks_and_nothing_is_read(study):
     look = study.look(0)
-    assert (look.method, look.reads) == (UNMEASURED, 0)
-    assert list(look.scores["method"]) == [UNMEASURED]
+    assert (look.method, look.reads) == (ZERO_SHOT, 0)
+    assert list(look.scores["method"]) == [ZERO_SHOT]
     assert look.scores["spearman"].item() > 0.5
 
 

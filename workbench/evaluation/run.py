@@ -106,7 +106,10 @@ def evaluate(
     if own and journal:
         raise WorkbenchError("A journal expects methods that it can tell apart, got some of your own; leave it out.")
     if workers < 1 or (workers > 1 and not journal):
-        raise WorkbenchError(f"An evaluation expects at least 1 worker, and a journal for several, got {workers}.")
+        raise WorkbenchError(
+            f"An evaluation expects at least 1 worker, and a journal for several, got {workers}; ask for 1, or give a "
+            f"journal."
+        )
     data_folders(data)
     tasks = read_tasks(tasks_file, only)
 

@@ -250,8 +250,7 @@ def known_devices(lesson: Lesson, pretrained: Pretrained) -> AdaptedPredictor:
     zero_shot = ZeroShot(lesson.sources, lesson.design)
     for device, probe_ms in readings.items():
         card = lesson.table.cards.get(device)
-        expectation = zero_shot.expectation(card) if card else None
-        predictor = predictor.add(device, probe_ms, card, expectation=expectation)
+        predictor = predictor.add(device, probe_ms, card, expectation=zero_shot.expectation(card))
     return predictor
 
 

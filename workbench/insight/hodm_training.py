@@ -178,8 +178,7 @@ class HODMTraining:
         """HODM with all targets, as it is kept."""
         predictor = AdaptedPredictor.of(self.pretrained, self.lesson.sources.networks, self.lesson.design)
         for device, target in self.targets.items():
-            expectation = self._zero_shot.expectation(target.card) if target.card else None
-            factor = target.transferred.factor
+            expectation, factor = self._zero_shot.expectation(target.card), target.transferred.factor
             predictor = predictor.add(device, target.probe_ms, target.card, factor, expectation)
         return predictor
 

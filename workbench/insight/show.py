@@ -12,10 +12,13 @@ if TYPE_CHECKING:
 STATIC = "WORKBENCH_STATIC"
 
 #: Figures have one palette. On a dark page they are inverted and turned back to their hues, at once when the theme
-#: changes, which no Python process could notice.
+#: changes, which no Python process could notice. ipywidgets draws the arrows of its lists black on any page.
 DARK = """<style>
 [data-jp-theme-light="false"] .js-plotly-plot .plotly { filter: invert(0.93) hue-rotate(180deg); }
 [data-jp-theme-light="false"] .js-plotly-plot .plotly .hoverlayer { filter: none; }
+[data-jp-theme-light="false"] .widget-dropdown > select { background-image: \
+url("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 18 18'%3E\
+%3Cpath fill='%23d0d0d0' d='M5 7l4 4 4-4z'/%3E%3C/svg%3E") !important; }
 </style>"""
 
 

@@ -40,7 +40,7 @@ from workbench.training.fit import Pretrained
 from workbench.training.lesson import choose_sources
 from workbench.training.transfer import METHODS, choose_probes, own_opinion
 
-HEAD, HODM, UNMEASURED = "head", "hodm", "roofline"
+HEAD, HODM, ZERO_SHOT = "head", "hodm", "roofline"
 MOST = 50  # probes that are put in order
 SAMPLE = 1000  # networks that a prediction is scored on, at most
 LEAST = 3  # networks measured on the target: one to measure, two to be predicted
@@ -58,7 +58,7 @@ class Look:
 
     Args:
         target: its name.
-        method: which predicts; `UNMEASURED` where nothing was measured.
+        method: which predicts; `ZERO_SHOT` where nothing was measured.
         frame: ``arch, role (probe|check), measured_ms, predicted_ms, low_ms, high_ms``: the probes in the order in
             which they were measured, then the checks, always in the same random order.
         scores: one row per method, the floors included: ``method`` and `METRICS`, on the checks.
@@ -166,7 +166,7 @@ class TransferStudy:
     @property
     def methods(self) -> tuple[str, ...]:
         """Names of the methods that can predict the target."""
-        return (*((HODM,) if self.model else ()), HEAD, UNMEASURED, *FLOORS)
+        return (*((HODM,) if self.model else ()), HEAD, ZERO_SHOT, *FLOORS)
 
     @property
     def most(self) -> int:
@@ -216,7 +216,7 @@ class TransferStudy:
     def look(self, count: int, method: str = HEAD, extra: Sequence[str] = ()) -> Look:
         """Measure ``count`` probes and ``extra`` networks, predict, reveal the others, score.
 
-        Without any measurement the method is `UNMEASURED`, and there are no floors, which need one.
+        Without any measurement the method is `ZERO_SHOT`, and there are no floors, which need one.
         """
         lookup("method", dict.fromkeys(self.methods), method)
         key = (count, method, tuple(extra))
@@ -249,7 +249,7 @@ class TransferStudy:
     def _look(self, rows: np.ndarray, method: str) -> Look:
         archs, ledger = self.networks.archs, self.split.ledger()
         probed = Probed(rows, np.array(ledger.measure_all(archs[row] for row in rows), dtype=np.float64))
-        names = list(dict.fromkeys([method, *FLOORS])) if len(rows) else [UNMEASURED]
+        names = list(dict.fromkeys([method, *FLOORS])) if len(rows) else [ZERO_SHOT]
         estimates = {name: self.estimate(name, probed) for name in names}
         reads, truth = ledger.reads, ledger.reveal()
         checks = self._checks[~np.isin(self._checks, rows)]

@@ -47,9 +47,8 @@ def interval_factor(
         picks = balanced(held_out.candidates(SELECTION_WEIGHTS).take(rows), count, generator)
         probe_ms = latency_ms[picks]
         shapes, expected = {name: shape[rows] for name, shape in held_out.shapes.items()}, None
-        if zero_shot and (card := sources.cards.get(sources.devices[device])):
-            counts = sources.networks.counts[rows]
-            expected = zero_shot.expectation(card, gone)(counts, held_out.source[rows])
+        if zero_shot and (told := zero_shot.expectation(sources.cards.get(sources.devices[device]), gone)):
+            expected = told(sources.networks.counts[rows], held_out.source[rows])
         priors = opinions(shapes, picks, probe_ms, expected)
         posterior = adapt([block[rows] for block in held_out.blocks], picks, probe_ms, priors, config)
         others = np.setdiff1d(np.arange(len(rows)), picks)

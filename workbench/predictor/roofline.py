@@ -105,9 +105,11 @@ class ZeroShot:
         actual = np.log(np.maximum(self._source[:, columns], least) * self._mean_ms[columns])
         return actual - np.stack([self._rooflines(card).log_ms for card in self.cards], 1) if columns else actual
 
-    def expectation(self, card: DeviceCard, without: Collection[int] = ()) -> Expectation:
+    def expectation(self, card: DeviceCard | None, without: Collection[int] = ()) -> Expectation | None:
         """What ``card`` lets expect, as if the source devices ``without`` (columns) were not there: its weights are of
-        the others."""
+        the others. None without a card."""
+        if card is None:
+            return None
         kept = [column for column in range(len(self._mean_ms)) if column not in without]
         speaking = [column for column in kept if column in self._known]
         weights, cost = np.zeros(len(kept)), plausible_cost(self.networks, card)
@@ -119,7 +121,8 @@ class ZeroShot:
 
     def expect(self, card: DeviceCard | None) -> np.ndarray | None:
         """`a` relative latency of all networks that ``card`` lets expect; None without a card."""
-        return None if card is None else self.expectation(card)(self.networks.counts, self._source)
+        found = self.expectation(card)
+        return found(self.networks.counts, self._source) if found else None
 
     @cached_property
     def _costs(self) -> dict[int, np.ndarray]:

@@ -128,17 +128,16 @@ def hodm(
     """HODM as a method that `evaluation` can run; without a probe it says what the card says (zero-shot)."""
 
     def learn(sources: Sources, design: Design, probes: np.ndarray, generator: np.random.Generator) -> Adapt:
-        unmeasured = roofline.pretrain(sources, design, probes, generator)
         pretrained = pretrain(sources, design, probes, generator, fit_config, model_config)
-        zero_shot = ZeroShot(sources, design) if fit_config.capability else None
-        factor = interval_factor(sources, design, len(probes), generator, head_config, zero_shot)
+        zero_shot, sees = ZeroShot(sources, design), fit_config.capability
+        factor = interval_factor(sources, design, len(probes), generator, head_config, zero_shot if sees else None)
 
         def adapt(probed: Probed, card: DeviceCard | None) -> Predict:
-            card = card if fit_config.capability else None
+            card = card if sees else None
             if not len(probed.ms):
-                return unmeasured(probed, card)
-            expected = zero_shot.expect(card) if zero_shot else None
-            posterior = posterior_on(pretrained, design, some_probes("hodm", probed), card, head_config, expected)
+                return lambda: zero_shot.guess(card or DeviceCard("unknown")).estimate()
+            known, expected = some_probes("hodm", probed), zero_shot.expect(card)
+            posterior = posterior_on(pretrained, design, known, card, head_config, expected)
             return lambda: _estimate(posterior, factor)
 
         return adapt

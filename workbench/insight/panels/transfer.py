@@ -16,14 +16,14 @@ from workbench.insight.labels import plural
 from workbench.insight.panels.panel import Held, Panel
 from workbench.insight.panels.slot import FigureSlot
 from workbench.insight.panels.tables import Tables
-from workbench.insight.transfer_study import HEAD, HODM, MOST, UNMEASURED, Look, TransferStudy
+from workbench.insight.transfer_study import HEAD, HODM, MOST, ZERO_SHOT, Look, TransferStudy
 from workbench.training.adapted import AdaptedPredictor
 
 STUDIES = 4  # the last ones are kept: back to a device that was looked at takes no time
 METHODS = {
     HODM: "HODM, the given model",
     HEAD: "HODM without training",
-    UNMEASURED: "zero-shot from the card, scaled",
+    ZERO_SHOT: "zero-shot from the card, scaled",
     "linear": "floor: linear",
     "nearest": "floor: nearest source",
     "flops": "floor: FLOPs",

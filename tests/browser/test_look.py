@@ -10,9 +10,14 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
 WIDTHS = (1280, 1920)
 LIMIT_S = 480
-# What does not fit its place, by the text it holds: figures and controls that are cut off.
-CUT = """() => Array.from(document.querySelectorAll('.jp-OutputArea .js-plotly-plot, .jp-OutputArea .widget-box'))
+# What does not fit its place, by the text it holds: figures, controls and tables that are cut off, code that is, and
+# words that are broken.
+CUT = """() => Array.from(document.querySelectorAll(
+        '.jp-OutputArea .js-plotly-plot, .jp-OutputArea .widget-box, .jp-OutputArea .jp-RenderedHTML, '
+        + '.jp-OutputArea .widget-html-content, .jp-Notebook .cm-scroller'))
     .filter((part) => part.scrollWidth > part.clientWidth + 24 && part.clientWidth > 0)
+    .concat(Array.from(document.querySelectorAll('.jp-OutputArea table'))
+        .filter((table) => table.offsetWidth > table.closest('.jp-OutputArea').clientWidth))
     .map((part) => part.textContent.slice(0, 60))"""
 BROKEN = "() => document.body.textContent.includes('model not found')"
 

@@ -251,8 +251,8 @@ def test_a_difference_of_other_shapes_or_places_is_refused(inputs: Inputs) -> No
 @pytest.mark.parametrize(
     ("faithfulness", "words"),
     [
-        (0.7, "agrees with"),
-        (0.3, "partly shows"),
+        (0.7, "mostly agrees"),
+        (0.3, "only in part"),
         (-0.1, "does not show"),
         (None, "to tell"),
         (float("nan"), "to tell"),

@@ -11,7 +11,8 @@ from workbench.data.table import LatencyTable
 from workbench.devices.device import CAPABILITY_FIELDS, DeviceCard, catalog
 from workbench.insight.comparison import shown
 from workbench.insight.device_map import DeviceMap, map_devices
-from workbench.insight.labels import split_unit, spoken
+from workbench.insight.labels import spoken, unit_of
+from workbench.insight.show import fields_html
 
 HOW = ("hardware", "family", "precision", "batch_size", "runtime", "threads", "passport")  # it was run
 MAPPED = 300  # networks, at most: more move no point that could be seen
@@ -115,19 +116,6 @@ def _cell(field: str, card: DeviceCard, sources: dict[str, int]) -> str:
 
 def passport_html(fields: Mapping[str, object]) -> str:
     """What decides the numbers of this machine, folded away below one line; what is not known is left out."""
-    known = {name: value for name, value in fields.items() if value is not None and value != ""}
-    rows = "".join(
-        f"<tr><th scope='row' style='{EDGE}left;font-weight:normal'>{html.escape(spoken(name))}</th>"
-        f"<td style='{EDGE}left'>{html.escape(f'{value} {unit_of(name)}')}</td></tr>"
-        for name, value in known.items()
-    )
-    title = f"This machine: {known.get('cpu_model', 'processor unknown')}, passport {known.get('passport', 'unknown')}"
-    return (
-        f"<details><summary>{html.escape(title)}</summary>"
-        f"<table style='border-collapse:collapse;line-height:1.4'><tbody>{rows}</tbody></table></details>"
-    )
-
-
-def unit_of(field: str) -> str:
-    """The unit in a field's name; none for a count."""
-    return split_unit(field)[1].replace("count", "")
+    processor, passport = fields.get("cpu_model") or "processor unknown", fields.get("passport") or "unknown"
+    title = html.escape(f"This machine: {processor}, passport {passport}")
+    return f"<details><summary>{title}</summary>{fields_html(fields)}</details>"

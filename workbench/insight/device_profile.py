@@ -117,6 +117,14 @@ class DeviceProfile:
         """`platform_table` of the campaign."""
         return platform_table(self.summary, self.attempts)
 
+    @property
+    def sentences(self) -> tuple[str, str]:
+        """How the campaign went."""
+        return (
+            f"{self.summary.overhead:.0%} of the time was neither warm-up nor timed run.",
+            f"References beside what counts drifted by at most {self.summary.remaining_drift:.1%}.",
+        )
+
     @cached_property
     def map(self) -> DeviceMap:
         """This machine's devices among the known ones."""

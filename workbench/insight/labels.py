@@ -56,11 +56,18 @@ UNITS_OF_NAMES = {
     "threads": "count",
     "batch_size": "count",
 }
+_FIELD = re.compile(r"[a-z][a-z0-9_]*")
+#: Scores of a prediction, in the words of every table.
+METRIC_NAMES = {
+    "spearman": "Spearman", "kendall": "Kendall", "rae": "RAE", "mape": "Mean APE", "mdape": "Median APE",
+    "acc5": "Within 5 %", "acc10": "Within 10 %", "coverage90": "Coverage", "width90": "Interval width",
+}  # fmt: skip
 _ACRONYMS = {
     "cpu": "CPU", "gpu": "GPU", "fp32": "fp32", "bf16": "bf16", "int8": "int8", "llc": "LLC", "dram": "DRAM",
     "l1": "L1", "l1d": "L1d", "l1i": "L1i", "l2": "L2", "l3": "L3", "flops": "FLOPs", "simd": "SIMD",
     "ram": "RAM",
-    "os": "OS", "id": "ID", "macs": "MACs",
+    "os": "OS", "id": "ID", "macs": "MACs", "rae": "RAE", "spearman": "Spearman",
+    "torch": "PyTorch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "numpy": "NumPy",
 }  # fmt: skip
 
 
@@ -111,6 +118,34 @@ def spoken(field: str) -> str:
     words = [_ACRONYMS.get(word, word) for word in split_unit(field)[0].split("_")]
     sentence = " ".join(words)
     return sentence[:1].upper() + sentence[1:]
+
+
+def unit_of(field: str) -> str:
+    """The unit in a field's name; none for a count."""
+    return split_unit(field)[1].replace("count", "")
+
+
+def heading(field: object) -> object:
+    """A column's name in words, with its unit if it is one of our field names."""
+    if field in METRIC_NAMES:
+        return METRIC_NAMES[str(field)]
+    if not _FIELD.fullmatch(str(field)):
+        return field[:1].upper() + field[1:] if isinstance(field, str) else field
+    unit = unit_of(str(field))
+    return spoken(str(field)) + (f" ({unit})" if unit else "")
+
+
+def written(value: object) -> str:
+    """A value of any kind as people write it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    if isinstance(value, int):
+        return f"{value:,}" if abs(value) >= 10_000 else str(value)
+    if isinstance(value, list | tuple | set):
+        return ", ".join(map(str, value))
+    return str(value)
 
 
 def axis_title(field: str) -> str:

@@ -57,7 +57,7 @@ def probe_table(study: ProbeStudy, choice: Choice) -> pd.DataFrame:
             "latency (of the mean)": probes["latency"].round(2),
             "slower than (%)": probes["rank"].round(),
             "disagreement (points)": probes["disagreement"].round(1),
-            "locked": np.where(probes["locked"], "locked", ""),
+            **({"locked": np.where(probes["locked"], "locked", "")} if probes["locked"].any() else {}),
         }
     ).reset_index(drop=True)
 

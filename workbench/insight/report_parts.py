@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 import plotly.io as pio
 
 from workbench.config import WorkbenchError, lookup
-from workbench.insight.labels import split_unit, spoken
+from workbench.insight.labels import spoken, unit_of, written
 from workbench.insight.template import CONFIG, TOP_MARGIN
 
 UNKNOWN = "unknown"
@@ -121,11 +121,11 @@ def _card_fields(card: Mapping[str, Any] | object) -> dict[str, Any]:
 
 
 def _card_row(field: str, value: object) -> str:
-    unit = split_unit(field)[1].replace("count", "")
+    unit = unit_of(field)
     if _absent(value):
         shown, kind = UNKNOWN, "value unknown"
     else:
-        shown, kind = _cell(value), "value"
+        shown, kind = written(value), "value"
     cells = f"<td class='{kind}'>{html.escape(shown)}</td><td class='unit'>{html.escape(unit)}</td>"
     if not unit:
         cells = f"<td class='{kind}' colspan='2'>{html.escape(shown)}</td>"
@@ -134,18 +134,6 @@ def _card_row(field: str, value: object) -> str:
 
 def _absent(value: object) -> bool:
     return value is None or value == "" or (isinstance(value, float) and value != value)
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-    if isinstance(value, int):
-        return f"{value:,}" if abs(value) >= 10_000 else str(value)
-    if isinstance(value, list | tuple | set):
-        return ", ".join(map(str, value))
-    return str(value)
 
 
 def table_html(table: pd.DataFrame) -> str:
@@ -160,7 +148,7 @@ def table_html(table: pd.DataFrame) -> str:
         cells = [
             f"<td class='unknown{' number' if number else ''}'>{UNKNOWN}</td>"
             if _absent(value) or value is pd.NA
-            else f"<td{kind}>{html.escape(_cell(value))}</td>"
+            else f"<td{kind}>{html.escape(written(value))}</td>"
             for value, kind, number in zip(row, kinds, numeric, strict=True)
         ]
         rows.append(f"<tr>{''.join(cells)}</tr>")

@@ -210,5 +210,10 @@ def _without_seed(scores: pd.Series) -> pd.Series:
 
 
 def _shown(row: pd.Series) -> str:
-    value = f"{row['value']:.4g}"
-    return f"{value} [{row['low']:.4g}, {row['high']:.4g}]" if np.isfinite(row["low"]) else value
+    value, low, high = (_rounded(row[name]) for name in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]" if np.isfinite(row["low"]) else value
+
+
+def _rounded(value: float) -> str:
+    """As many digits behind the point in every row of a score, which are mostly below ten."""
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:,.4g}"

@@ -1,15 +1,24 @@
-"""How figures appear below a cell: drawn, in words where nothing can be drawn, and dark where the page is."""
+"""How figures, tables and sentences appear below a cell, and in words where nothing can be drawn."""
 
 from __future__ import annotations
 
+import html
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from workbench.insight.labels import heading, spoken, unit_of, written
+
 if TYPE_CHECKING:
+    import pandas as pd
     import plotly.graph_objects as go
+    from pandas.io.formats.style import Styler
 
 #: Set to 1 where notebooks run without a reader: panels then show figures that a saved notebook keeps, and no widgets.
 STATIC = "WORKBENCH_STATIC"
+
+EDGE = "border-bottom:1px solid var(--jp-border-color2,#ddd);padding:3px 12px 3px 0;text-align:left"
+TABLE = "border-collapse:collapse;line-height:1.4;max-width:75em"
 
 #: Figures have one palette. On a dark page they are inverted and turned back to their hues, at once when the theme
 #: changes, which no Python process could notice. ipywidgets draws the arrows of its lists black on any page.
@@ -33,6 +42,57 @@ def show(figure: go.Figure) -> None:
 
     display({"text/html": DARK, "text/plain": ""}, raw=True)
     display(bundle(figure), raw=True)
+
+
+def tell(*sentences: str, **addresses: object) -> None:
+    """Say ``sentences`` below the cell, a paragraph each, and where things are: name -> path, or address to follow."""
+    from IPython.display import display
+
+    lines = [html.escape(sentence) for sentence in sentences]
+    for name, address in addresses.items():
+        text = html.escape(str(address))
+        link = (
+            f"<a href='{text}' target='_blank' rel='noopener'>{text}</a>" if "://" in text else f"<code>{text}</code>"
+        )
+        lines.append(f"{html.escape(spoken(name))}: {link}")
+    paragraphs = "".join(f"<p style='margin:4px 0;max-width:75em;overflow-wrap:anywhere'>{line}</p>" for line in lines)
+    plain = [*sentences, *(f"{spoken(name)}: {address}" for name, address in addresses.items())]
+    display({"text/html": paragraphs, "text/plain": "\n".join(plain)}, raw=True)
+
+
+def neat(frame: pd.DataFrame, digits: int = 3) -> Styler:
+    """``frame`` as people read it: columns in words, ``digits`` behind the point, no numbers of rows."""
+    numbered = frame.index.name is None and frame.index.inferred_type == "integer"
+    frame = frame.reset_index(drop=numbered).rename(columns=heading)
+    texts = [name for name in frame if frame[name].dtype.kind not in "ifu"]
+    left = [{"selector": "td, th", "props": "text-align: left"}]
+    styler = frame.style.format(precision=digits, thousands=",", na_rep="–").hide(axis="index")
+    whole = [name for name in frame if frame[name].dtype.kind == "f" and (frame[name].dropna() % 1 == 0).all()]
+    styler = styler.format(precision=0, thousands=",", na_rep="–", subset=whole)
+    return styler.set_table_styles(dict.fromkeys(texts, left))
+
+
+def fields_html(fields: Mapping[str, object]) -> str:
+    """What is known of ``fields`` as a table of field, value and, where there are any, units."""
+    known = {name: value for name, value in fields.items() if value is not None and value != ""}
+    units = any(map(unit_of, known))
+    rows = "".join(
+        f"<tr><th scope='row' style='{EDGE};font-weight:normal'>{html.escape(spoken(name))}</th>"
+        f"<td style='{EDGE};overflow-wrap:anywhere'>{html.escape(written(value))}</td>"
+        + (f"<td style='{EDGE}'>{html.escape(unit_of(name))}</td></tr>" if units else "</tr>")
+        for name, value in known.items()
+    )
+    columns = ("Field", "Value", "Unit") if units else ("Field", "Value")
+    heads = "".join(f"<th scope='col' style='{EDGE}'>{name}</th>" for name in columns)
+    return f"<table style='{TABLE}'><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def show_fields(fields: Mapping[str, object]) -> None:
+    """Display what is known of ``fields`` below the cell, units from their names."""
+    from IPython.display import display
+
+    known = [f"{spoken(name)}: {written(value)} {unit_of(name)}".rstrip() for name, value in fields.items() if value]
+    display({"text/html": fields_html(fields), "text/plain": "\n".join(known)}, raw=True)
 
 
 def words(figure: go.Figure) -> str:

@@ -25,7 +25,7 @@ from workbench.insight.paired import (
     mark,
     sign_of,
 )
-from workbench.insight.plots.sweeps import critical_difference, factor_effects, level_curves
+from workbench.insight.plots.sweeps import critical_difference, factor_effects, level_curves, metric_name
 from workbench.insight.ranks import Ranking, rank
 from workbench.insight.sweep_table import CONFIGURATION, Sweep, configuration
 
@@ -74,7 +74,7 @@ class SweepSummary:
     def verdict(self) -> str:
         """The answer in two sentences."""
         best = self.best
-        told = f"Best is {best[CONFIGURATION]} with a {self.sweep.metric} of {best['value']:.3g}"
+        told = f"Best is {best[CONFIGURATION]} with a {metric_name(self.sweep.metric)} of {best['value']:.3g}"
         told += f" [{best['low']:.3g}, {best['high']:.3g}]" if np.isfinite(best["low"]) else ""
         if self.effects.empty:
             return f"{told}. No level can be compared with another."

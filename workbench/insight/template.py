@@ -58,6 +58,7 @@ CONFIG = {
     "toImageButtonOptions": {"format": "svg", "filename": "figure"},
 }
 TOP_MARGIN = 96  # pixels: title, subtitle and one row of legend
+LEGEND = 24  # of them the row of legend, which a figure without one leaves out
 BASELINE = 28  # pixels from the top to the foot of the title
 
 

@@ -66,7 +66,7 @@ def test_rounds_heads_and_devices_change_the_map(panel, study):
     why = study.explain(study.find("fastest", "accelerator"), "accelerator")
     np.testing.assert_array_equal(drawn(panel), why.weights(2, 2))
     assert panel.trust.figure.layout.title.subtitle.text.startswith(
-        f"Rank correlation {why.faithfulness_of(why.weights(2, 2)):.2f}"
+        f"Faithfulness {why.faithfulness_of(why.weights(2, 2)):.2f}"
     )
 
 

@@ -35,7 +35,7 @@ def test_it_opens_with_the_newest_runs_side_by_side(panel):
     assert rows_of(panel) == ["run 0 r0", "run 0 r1", "run 1 r2"]
     assert [trace.name for trace in panel.curves.figure.data] == rows_of(panel)
     assert "6 of 6 runs listed" in panel.listing.value
-    for told in ("spearman minus that of run 0 r0", "worse", "run 0 r1"):
+    for told in ("Spearman minus that of run 0 r0", "worse", "run 0 r1"):
         assert told in panel.differences.value
     assert ">probes<" in panel.parameters.value
     assert ">space<" not in panel.parameters.value

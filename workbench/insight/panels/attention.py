@@ -61,10 +61,10 @@ class AttentionExplorer(Panel):
         devices = self.study.devices if self.study else []
         self._shown: tuple[str, str] | None = None
         self.facts = widgets.HTML()
-        self.map, self.trust = FigureSlot(min_width="600px"), FigureSlot(min_width="380px")
-        self.map.layout.flex = "2 1 0"
-        self.trust.layout.align_self = "flex-start"  # its height is less than the map's
-        self.apart, self.costs = FigureSlot(), FigureSlot()
+        self.facts.layout = widgets.Layout(flex="1 1 0", min_width="330px")
+        self.trust, self.apart = FigureSlot(min_width="460px"), FigureSlot()
+        self.trust.layout.flex = "2 1 0"
+        self.map, self.costs = FigureSlot(min_width="600px"), FigureSlot(min_width="600px")
         controls = {
             "arch": _networks("Network"),
             "device": widgets.Dropdown(description="Device", options=devices),
@@ -75,7 +75,7 @@ class AttentionExplorer(Panel):
             "other_arch": _networks("Other network"),
         }
         first = {"arch": "median", "other_arch": "slowest", "other_device": devices[-1]} if devices else {}
-        views = [[self.facts], [self.map, self.trust], [self.apart], [self.costs]]
+        views = [[self.facts, self.trust], [self.map, self.costs], [self.apart]]
         super().__init__("What does the model look at?", controls, views, first | state if devices else {})
 
     @property
@@ -151,11 +151,8 @@ def _networks(description: str) -> widgets.Combobox:
         continuous_update=False,
         placeholder="an arch string",
         value=SUGGESTED[0],
-        layout=widgets.Layout(width="320px"),
     )
 
 
 def _counted(description: str, count: int) -> widgets.SelectionSlider:
-    return widgets.SelectionSlider(
-        description=description, options=[ALL, *range(1, count + 1)], layout=widgets.Layout(width="230px")
-    )
+    return widgets.SelectionSlider(description=description, options=[ALL, *range(1, count + 1)])

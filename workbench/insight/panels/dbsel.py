@@ -16,6 +16,7 @@ from workbench.data.sources import devices_of
 from workbench.data.table import LatencyTable
 from workbench.describe.dbsel import DEFAULT_SELECTOR, SELECTORS
 from workbench.insight.labels import plural, short_arch
+from workbench.insight.panels.captioned import captioned
 from workbench.insight.panels.panel import Held, Panel
 from workbench.insight.panels.slot import FigureSlot
 from workbench.insight.probe_figures import list_name, probe_figures, probe_table
@@ -28,7 +29,6 @@ HELP = (
     "that is chosen in the list."
 )
 TEXT = '<div role="status" style="line-height:1.4;overflow-wrap:anywhere">{}</div>'
-TABLE = '<div class="jp-RenderedHTMLCommon" style="overflow-x:auto;max-height:420px">{}</div>'
 CODE = """from workbench.insight.panels.dbsel import DBSelPanel
 {panel}
 
@@ -71,19 +71,17 @@ class DBSelPanel(Panel):
         self._clickable: go.FigureWidget | None = None
         spaces = list(SPACES) if table is None else [table.space]
         controls = {
-            "space": widgets.Dropdown(options=spaces, description="Space"),
-            "probes": widgets.IntSlider(10, 1, MOST, description="Probes", layout=widgets.Layout(width="360px")),
+            "space": widgets.Dropdown(options=spaces, description="Search space"),
+            "probes": widgets.IntSlider(10, 1, MOST, description="Probes"),
             "selector": widgets.Dropdown(options=list(SELECTORS), value=DEFAULT_SELECTOR, description="Selector"),
-            "seed": widgets.BoundedIntText(0, 0, 2**31 - 1, description="Seed", layout=widgets.Layout(width="140px")),
-            "sources": widgets.SelectMultiple(
-                description="Source devices (none chosen: all)", rows=4, layout=widgets.Layout(width="520px")
-            ),
+            "seed": widgets.BoundedIntText(0, 0, 2**31 - 1, description="Seed"),
+            "sources": widgets.SelectMultiple(description="Sources (none: all)", rows=4),
             "locked": Held(value=[]),
             "swapped": Held(value=[]),
         }
         self._slots = {name: FigureSlot(width) for name, width in zip(FIGURES, _WIDTHS, strict=True)}
         self._origin = widgets.HTML()
-        self._listed = widgets.HTML(layout=widgets.Layout(flex="1 1 0", min_width="420px"))
+        self._listed = widgets.HTML(layout=widgets.Layout(flex="1 1 0", min_width="420px", align_self="flex-start"))
         rows = [
             [self._origin],
             [self._slots["architecture_map"], self._tools()],
@@ -134,8 +132,7 @@ class DBSelPanel(Panel):
                 slot.clear()
         self._make_clickable()
         self._origin.value = TEXT.format(html.escape(study.origin))
-        table = probe_table(study, choice).to_html(index=False, border=0, float_format="{:g}".format)
-        self._listed.value = TABLE.format(table)
+        self._listed.value = captioned(probe_table(study, choice), "The probes")
         return " ".join(_warnings(study, choice)) or None
 
     def export_list(self) -> Path:
@@ -225,7 +222,7 @@ class DBSelPanel(Panel):
         for button, pressed in buttons.items():
             button.on_click(pressed)
         self._chosen.observe(lambda _: self._name_lock(), names="value")
-        layout = widgets.Layout(flex="0 1 270px", min_width="230px")
+        layout = widgets.Layout(flex="0 1 270px", min_width="230px", align_self="flex-start")
         return widgets.VBox([widgets.HTML(TEXT.format(HELP)), self._chosen, *buttons, self._note], layout=layout)
 
     def _list_probes(self, before: Sequence[str]) -> None:

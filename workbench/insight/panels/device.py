@@ -128,14 +128,11 @@ class DevicePanel(Panel):
     def _controls(self) -> dict[str, widgets.Widget]:
         space = widgets.Dropdown(options=self._tables.spaces, description="Search space")
         self._devices = widgets.SelectMultiple(description="Devices", rows=6)
-        self._devices.layout.width = "380px"
         here = [platform.name for platform in get_platforms(None)]
-        platforms = widgets.SelectMultiple(options=here, value=here[:1], description="Campaign: platforms", rows=6)
-        platforms.layout.width = "380px"
-        networks = widgets.BoundedIntText(value=60, min=2, max=15_625, description="Campaign: networks")
-        budget = widgets.BoundedIntText(value=240, min=1, max=604_800, description="Campaign: begin none after (s)")
-        device = widgets.Text(value="mine", description="Campaign: name of this machine")
-        networks.layout.width, budget.layout.width, device.layout.width = "240px", "300px", "380px"
+        platforms = widgets.SelectMultiple(options=here, value=here[:1], description="Platforms to run", rows=6)
+        networks = widgets.BoundedIntText(value=60, min=2, max=15_625, description="Networks to run")
+        budget = widgets.BoundedIntText(value=240, min=1, max=604_800, description="Time limit (s)")
+        device = widgets.Text(value="mine", description="This machine's name")
         space.observe(lambda change: self._offer(change["new"]), names="value")
         self._offer(space.value)
         self._devices.value = self._tables.devices(space.value)[:FIRST]

@@ -20,12 +20,21 @@ from workbench.insight.show import DARK, is_static, show
 
 MESSAGE = '<div role="alert" style="{style}">{text}</div>'
 WARNING = "border-left:4px solid #D55E00;padding:6px 12px;margin:4px 0;line-height:1.4"
+#: Descriptions begin where the panel does.
+LEFT = "<style>.workbench-controls .widget-label { text-align: left; }</style>"
 CODE = (
     '<details><summary style="cursor:pointer">The code for this</summary>'
     '<pre style="white-space:pre-wrap;padding:8px;margin:4px 0;border:1px solid var(--jp-border-color2,#ddd)">{}</pre>'
     "</details>"
 )
 ROW = widgets.Layout(display="flex", flex_flow="row wrap", align_items="center", grid_gap="4px 20px", width="100%")
+#: Controls stand in columns of one width, so that their fields and tracks are as long as each other.
+COLUMNS = widgets.Layout(
+    display="grid", grid_template_columns="repeat(auto-fill, minmax(330px, 1fr))", grid_gap="2px 28px", width="100%",
+    grid_auto_rows="minmax(32px, auto)", align_items="flex-start",
+)  # fmt: skip
+LETTER, PADDING, LINE = 7.2, 14, 34  # pixels: of descriptions, and from one row of controls to the next
+WHOLE_ROW = "auto / 1 / auto / -1"  # the grid area of a control that is as wide as the panel
 
 
 class Held(traitlets.HasTraits):
@@ -59,13 +68,13 @@ class Panel:
         self._message, self._code = widgets.HTML(), widgets.HTML()
         self._quiet, self._pending = False, None
         self._turn = threading.RLock()  # JupyterLab lets more than one thread of the kernel hear a page's messages
-        for control in self.controls.values():
-            if isinstance(control, widgets.DOMWidget):
-                control.style.description_width = "initial"
         shown = [control for control in self.controls.values() if isinstance(control, widgets.DOMWidget)]
-        heading = widgets.HTML(f'{DARK}<h3 style="margin:4px 0">{html.escape(title)}</h3>')
+        align(shown)
+        heading = widgets.HTML(f'{DARK}{LEFT}<h3 style="margin:4px 0">{html.escape(title)}</h3>')
         rows = [widgets.Box(row, layout=ROW) for row in self.views]
-        self.box = widgets.VBox([heading, widgets.Box(shown, layout=ROW), self._message, *rows, self._code, OwnKeys()])
+        columns = widgets.Box(shown, layout=COLUMNS)
+        columns.add_class("workbench-controls")
+        self.box = widgets.VBox([heading, columns, self._message, *rows, self._code, OwnKeys()])
         with self._silence():
             self._assign(state)
         for control in self.controls.values():
@@ -169,6 +178,16 @@ class Panel:
     def _moved(self, change: object) -> None:
         if not self._quiet:
             self._pending = soon(self.refresh, self._pending)
+
+
+def align(controls: Sequence[widgets.DOMWidget]) -> None:
+    """Let ``controls`` fill their columns, fields beginning below each other; a list of lines spans several rows."""
+    longest = max((len(control.description) for control in controls), default=0)
+    for control in controls:
+        control.style.description_width = f"{PADDING + round(LETTER * longest)}px"
+        control.layout.width = control.layout.width or "auto"
+        if (rows := getattr(control, "rows", 0)) and not control.layout.grid_area:
+            control.layout.grid_area = f"auto / auto / span {-(-(18 * rows + 8) // LINE)} / auto"
 
 
 def plain(value: Any) -> Any:

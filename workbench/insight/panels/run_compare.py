@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,8 +11,9 @@ import pandas as pd
 
 from workbench.config import WorkbenchError
 from workbench.insight import figures
-from workbench.insight.labels import plural
-from workbench.insight.panels.panel import Panel
+from workbench.insight.labels import heading, plural
+from workbench.insight.panels.captioned import captioned, word_of
+from workbench.insight.panels.panel import WHOLE_ROW, Panel
 from workbench.insight.panels.slot import FigureSlot
 from workbench.insight.run_comparison import (
     METRICS,
@@ -42,12 +42,6 @@ AUTOMATIC = ""
 NOTHING = pd.DataFrame({"run_id": [], "metric": [], "step": [], "value": []}).astype({"value": "float64"})
 STYLE = """<style>
 .workbench-runs select { font: 12px/1.5 var(--jp-code-font-family, monospace); height: auto; }
-.workbench-table { overflow-x: auto; margin: 4px 0 12px; line-height: 1.4; }
-.workbench-table table { border-collapse: collapse; font-size: 13px; }
-.workbench-table caption { text-align: left; font-weight: 600; padding: 4px 0; white-space: nowrap; }
-.workbench-table th, .workbench-table td { padding: 3px 14px 3px 0; text-align: left; vertical-align: top;
-  border-bottom: 1px solid var(--jp-border-color2, #ddd); font-variant-numeric: tabular-nums; max-width: 28em;
-  overflow-wrap: break-word; }
 </style>"""
 CODE = """from workbench.insight import figures
 from workbench.insight.run_comparison import checked_runs, chosen, compared, courses, differing, scores
@@ -88,25 +82,25 @@ class RunComparePanel(Panel):
         kinds = (PARAMS, METRICS)
         columns = ["start", "name", "status", "experiment", "duration_s"]
         columns += [str(name) for name in self.runs if str(name).startswith(kinds)]
-        wide = widgets.Layout(width="260px")
         controls = {
-            "contains": widgets.Text(description="Show runs with", placeholder="probes=10", layout=wide),
-            "sort": widgets.Dropdown(description="Sort by", options=columns, layout=wide),
+            "contains": widgets.Text(description="Show runs with", placeholder="probes=10"),
+            "sort": widgets.Dropdown(description="Sort by", options=columns),
             "descending": widgets.Checkbox(
-                description="largest first", value=True, indent=False, layout=widgets.Layout(width="auto")
+                description="Largest first", value=True
             ),
-            "metric": widgets.Dropdown(description="Metric", options=metrics, layout=wide),
+            "metric": widgets.Dropdown(description="Metric", options=metrics),
             "curve": widgets.Dropdown(
                 description="Curve of", options=[("what says most", AUTOMATIC), *((name, name) for name in metrics)],
-                layout=wide,
             ),
-            "selected": widgets.SelectMultiple(description="Runs", rows=ROWS, layout=widgets.Layout(width="100%")),
+            "selected": widgets.SelectMultiple(description="Runs", rows=ROWS),
         }  # fmt: skip
+        controls["selected"].layout.grid_area = WHOLE_ROW
         controls["selected"].add_class("workbench-runs")
         self.listing = widgets.HTML(layout=widgets.Layout(width="100%"))
         self.bars, self.curves = FigureSlot(), FigureSlot()
         self.differences, self.parameters, self.numbers = (
-            widgets.HTML(layout=widgets.Layout(flex="1 1 0", min_width="420px")) for _ in range(3)
+            widgets.HTML(layout=widgets.Layout(flex="1 1 0", min_width="420px", align_self="flex-start"))
+            for _ in range(3)
         )
         views = [[self.listing], [self.bars], [self.differences, self.parameters], [self.curves], [self.numbers]]
         super().__init__("Which run is better?", controls, views, {"selected": self._suggested(metrics)} | state)
@@ -135,9 +129,12 @@ class RunComparePanel(Panel):
         self._compare(picked, tables, state["metric"], notes)
         self._draw_curves(picked, state["curve"], notes)
         if len(picked) > 1:
-            self.parameters.value = table_of(differing(picked).reset_index(), "Parameters that differ")
+            self.parameters.value = captioned(differing(picked).reset_index(), "Parameters that differ")
         numbers = side_by_side(picked, tables, metric_names(picked)[:MOST_METRICS])
-        self.numbers.value = table_of(numbers.reset_index(), "All metrics, with 95 % intervals where there are cases")
+        self.numbers.value = captioned(
+            numbers.reset_index().assign(metric=[heading(name) for name in numbers.index]),
+            "All metrics, with 95 % intervals where there are cases",
+        )
         return " ".join(notes) or None
 
     def _compare(self, picked: pd.DataFrame, tables: Mapping[str, pd.DataFrame], metric: str, notes: list[str]) -> None:
@@ -155,7 +152,9 @@ class RunComparePanel(Panel):
         apart = compared(picked, tables, metric)
         digits = ("difference", "low", "high")
         apart = apart.assign(**{name: apart[name].map(_signed) for name in digits})
-        self.differences.value = table_of(apart, f"{metric} minus that of {picked['label'].iloc[0]}, in pairs")
+        self.differences.value = captioned(
+            apart, f"{heading(metric)} minus that of {picked['label'].iloc[0]}, in pairs"
+        )
 
     def _draw_curves(self, picked: pd.DataFrame, curve: str, notes: list[str]) -> None:
         history = self._history(tuple(picked["run_id"]))
@@ -238,37 +237,19 @@ def lines(runs: pd.DataFrame, sort: str, metric: str | None) -> list[str]:
     starts = pd.to_datetime(runs["start"], errors="coerce", utc=True)
     parts = [
         names,
-        [_word(status).lower().ljust(9) for status in runs["status"]],
+        [word_of(status).lower().ljust(9) for status in runs["status"]],
         [" " * 16 if value is pd.NaT else f"{value:%Y-%m-%d %H:%M}" for value in starts],
         [("" if value != value else f"{value:,.0f} s").rjust(9) for value in runs["duration_s"].astype("float64")],
     ]
     for column in shown:
         name = column.split(".", 1)[1]
-        parts.append([f"{name}={_number(value)}" if _word(value) else "" for value in runs[column]])
+        parts.append([f"{name}={_number(value)}" if word_of(value) else "" for value in runs[column]])
     return ["  ".join(row).rstrip().replace(" ", "\u00a0") for row in zip(*parts, strict=True)]
 
 
-def table_of(frame: pd.DataFrame, caption: str) -> str:
-    """``frame`` as a table that is read out with its ``caption``; a sentence if it has no row."""
-    if frame.empty:
-        return f'{STYLE}<p style="margin:4px 0">{html.escape(caption)}: none.</p>'
-    head = "".join(f'<th scope="col">{html.escape(str(name))}</th>' for name in frame.columns)
-    rows = "".join(
-        f"<tr>{''.join(f'<td>{html.escape(_word(value))}</td>' for value in row)}</tr>"
-        for row in frame.itertuples(index=False, name=None)
-    )
-    caption = f"<caption>{html.escape(caption)}</caption>"
-    body = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
-    return f'{STYLE}<div class="workbench-table"><table>{caption}{body}</table></div>'
-
-
 def _signed(value: float) -> str:
-    return f"{value:+.4g}" if np.isfinite(value) else ""
+    return f"{value:+.4f}" if np.isfinite(value) else ""
 
 
 def _number(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _word(value: object) -> str:
-    return "" if value is None or value is pd.NA or value is pd.NaT or value != value else str(value)

@@ -50,13 +50,10 @@ class TrainPanel(Panel):
         self._drawn: dict[FigureSlot, Any] = {}
         space = widgets.Dropdown(options=self._tables.spaces, description="Search space")
         self._targets = widgets.SelectMultiple(description="Target devices", rows=5)
-        self._targets.layout.width = "380px"
         numbers = {
             name: widgets.BoundedIntText(value=value, min=least, max=most, description=description)
             for name, (description, least, most, value) in NUMBERS.items()
         }
-        for control in numbers.values():
-            control.layout.width = "230px"
         space.observe(lambda change: self._offer(change["new"]), names="value")
         self._offer(space.value)
         self.work = JobControl(

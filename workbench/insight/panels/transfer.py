@@ -91,14 +91,10 @@ class TransferPanel(Panel):
         space = widgets.Dropdown(options=self._tables.spaces, description="Search space")
         controls = {
             "space": space,
-            "target": widgets.Dropdown(description="Unseen device", layout=widgets.Layout(width="380px")),
+            "target": widgets.Dropdown(description="Unseen device"),
             "method": widgets.Dropdown(options=methods, description="Method"),
-            "probes": widgets.IntSlider(
-                value=10, min=0, max=MOST, description="Probes measured", layout=widgets.Layout(width="380px")
-            ),
-            "seed": widgets.BoundedIntText(
-                value=0, min=0, max=2**31 - 1, description="Seed", layout=widgets.Layout(width="130px")
-            ),
+            "probes": widgets.IntSlider(value=10, min=0, max=MOST, description="Probes measured"),
+            "seed": widgets.BoundedIntText(value=0, min=0, max=2**31 - 1, description="Seed"),
             "sources": Held(value=[]),
             "extra": Held(value=[]),
         }

@@ -64,11 +64,11 @@ class WhatIfPanel(Panel):
         self._known: dict[tuple[str, str], WhatIf] = {}
         self.latencies, self.ranks, self.card = FigureSlot(), FigureSlot(), widgets.HTML()
         space = widgets.Dropdown(options=self._tables.spaces, description="Search space")
-        device = widgets.Dropdown(description="Device to start from", layout=widgets.Layout(width="420px"))
+        device = widgets.Dropdown(description="Device to start from")
         sliders = {
             name: widgets.FloatLogSlider(
                 value=1.0, base=2, min=-DOUBLINGS, max=DOUBLINGS, step=0.25, description=SLIDERS[name],
-                readout_format=".2f", layout=widgets.Layout(width="340px"),
+                readout_format=".2f",
             )
             for name in KNOBS
         }  # fmt: skip

@@ -318,14 +318,16 @@ def verdict(faithfulness: float | None) -> str:
     found = check_faithfulness(faithfulness, FIGURE)
     if found is None:
         return "Faithfulness not measured: read it as a hint, not as an explanation."
-    words = (
-        "the map mostly agrees with what matters"
-        if found >= AGREES
-        else "the map agrees only in part with what matters"
-        if found >= PARTLY
-        else "the map does not show what matters: do not trust it"
-    )
-    return f"Faithfulness {found:.2f} (rank correlation with deleting a token): {words}."
+    return f"Faithfulness {found:.2f} (rank correlation with deleting a token): {agreement(found)}."
+
+
+def agreement(faithfulness: float) -> str:
+    """The words for a faithfulness."""
+    if faithfulness >= AGREES:
+        return "the map mostly agrees with what matters"
+    if faithfulness >= PARTLY:
+        return "the map agrees only in part with what matters"
+    return "the map does not show what matters: do not trust it"
 
 
 def check_faithfulness(faithfulness: float | None, figure: str) -> float | None:

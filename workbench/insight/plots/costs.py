@@ -15,9 +15,13 @@ FIGURE = "operator-costs"
 MOST_ROWS = 40
 ROW_PIXELS = 21
 LEGEND_PIXELS = 50  # from the axis down to the legend: ticks and title are between them
+SLIVER = 0.015  # of the whole: less is a bar without a number
 CORRECTION = "correction"
 REST = "rest"
-KIND_COLOURS = (BLUE, AMBER, GREEN, PURPLE, SKY)
+#: One colour per kind of operator in every figure; kinds that are not named here share the last one.
+KIND_COLOURS = {
+    "conv": BLUE, "pool": GREEN, "add": AMBER, "linear": PURPLE, "elementwise": SKY, "squeeze_excite": SKY,
+}  # fmt: skip
 
 
 def operator_costs(frame: pd.DataFrame, measured_ms: float | None = None) -> go.Figure:
@@ -54,10 +58,12 @@ def operator_costs(frame: pd.DataFrame, measured_ms: float | None = None) -> go.
     frame["start"] = frame["predicted_ms"].cumsum() - frame["predicted_ms"]
     frame["row"] = np.arange(len(frame))
     for kind, colour in _colours(frame).items():
-        figure.add_trace(_bars(frame[frame["kind"] == kind], kind, colour, total))
+        bars = frame[frame["kind"] == kind]
+        seen = bars["predicted_ms"].abs().sum() >= SLIVER * total
+        figure.add_trace(_bars(bars, kind, colour, total).update(showlegend=bool(seen)))
     figure.add_trace(_total(total, len(frame)))
     _cost_axes(figure, frame, max(total, measured_ms or 0.0))
-    return _mark_measured(figure, measured_ms)
+    return _mark_whole(figure, measured_ms, len(frame))
 
 
 def _cost_axes(figure: go.Figure, frame: pd.DataFrame, longest: float) -> None:
@@ -69,19 +75,22 @@ def _cost_axes(figure: go.Figure, frame: pd.DataFrame, longest: float) -> None:
         showgrid=False,
         tickfont_size=11,
     )
-    figure.update_xaxes(range=[min(0.0, 1.06 * frame["start"].min()), 1.14 * longest])
+    figure.update_xaxes(range=[min(0.0, 1.06 * frame["start"].min()), 1.22 * longest])
     # Names of operators take half of the width, so the legend needs several rows: above, they would cover the message.
     below = -LEGEND_PIXELS / (ROW_PIXELS * len(labels))
     figure.update_layout(barmode="overlay", legend={"y": below, "yanchor": "top"}, margin_t=TOP_MARGIN - 30)
 
 
-def _mark_measured(figure: go.Figure, measured_ms: float | None) -> go.Figure:
+def _mark_whole(figure: go.Figure, measured_ms: float | None, row: int) -> go.Figure:
+    """What the whole network takes, in its bar; the measured latency across that bar and no other one's number."""
+    total = figure.data[-1].x[0]
+    told = {"y": row, "showarrow": False, "xanchor": "left", "xshift": 6, "font": {"size": 12, "color": INK}}
+    figure.add_annotation(x=0, text=f"<b>{milliseconds(total)}</b>", **told)
     if measured_ms is None:
         return figure
-    # At the top the waterfall is still at its left, so the label covers nothing.
-    label = {"text": f"measured {milliseconds(measured_ms)}", "font": {"size": 12}, "xanchor": "right"}
-    place = {"y": 1, "yref": "y domain", "yanchor": "top", "xshift": -4}
-    return figure.add_vline(measured_ms, line={"color": INK, "width": 1.4, "dash": "dash"}, annotation=label | place)
+    line = {"color": INK, "width": 2, "dash": "dot"}
+    figure.add_shape(type="line", x0=measured_ms, x1=measured_ms, y0=row - 0.55, y1=row + 0.55, line=line)
+    return figure.add_annotation(x=max(total, measured_ms), text=f"measured {milliseconds(measured_ms)}", **told)
 
 
 def _message(frame: pd.DataFrame, total: float, measured_ms: float | None) -> str:
@@ -114,18 +123,15 @@ def _fold(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _merge_kinds(frame: pd.DataFrame) -> pd.DataFrame:
-    """``frame`` with all but the costliest kinds as `REST`: nobody tells more colours apart."""
-    spent = frame[~frame["kind"].isin((CORRECTION, REST))].groupby("kind")["predicted_ms"].sum()
-    shown = spent.nlargest(len(KIND_COLOURS)).index
-    return frame.assign(kind=frame["kind"].where(frame["kind"].isin([*shown, CORRECTION]), REST))
+    """``frame`` with all kinds that have no colour of their own as `REST`."""
+    return frame.assign(kind=frame["kind"].where(frame["kind"].isin([*KIND_COLOURS, CORRECTION]), REST))
 
 
 def _colours(frame: pd.DataFrame) -> dict[str, str]:
-    """One colour per kind, the costliest first; grey for the rest and the correction."""
+    """Kind -> colour, the costliest first; grey for the rest and the correction."""
     spent = frame.groupby("kind")["predicted_ms"].sum().sort_values(ascending=False)
-    plain = [kind for kind in spent.index if kind not in (CORRECTION, REST)]
-    colours = dict(zip(plain, KIND_COLOURS, strict=False))
-    return colours | {kind: GREY for kind in (REST, CORRECTION) if kind in spent.index}
+    plain = {kind: KIND_COLOURS[kind] for kind in spent.index if kind in KIND_COLOURS}
+    return plain | {kind: GREY for kind in (REST, CORRECTION) if kind in spent.index}
 
 
 def _bars(frame: pd.DataFrame, kind: str, colour: str, total: float) -> go.Bar:
@@ -166,7 +172,7 @@ def _facts(frame: pd.DataFrame) -> list[str]:
 
 def _tag(value: float, total: float) -> str:
     """The number beside a bar, left out where the bar is a sliver."""
-    return f"{value:.2g}" if abs(value) >= 0.015 * total else ""
+    return f"{value:.2g}" if abs(value) >= SLIVER * total else ""
 
 
 def _total(total: float, row: int) -> go.Bar:
@@ -177,10 +183,6 @@ def _total(total: float, row: int) -> go.Bar:
         width=0.72,
         name="sum",
         marker={"color": AXIS, "line": {"width": 0}},
-        text=[f"<b>{milliseconds(total)}</b>"],
-        textposition="outside",
-        cliponaxis=False,
-        textfont={"size": 12, "color": INK},
         showlegend=False,
         hovertemplate=f"<b>the whole network</b><br>{milliseconds(total)}<extra></extra>",
     )

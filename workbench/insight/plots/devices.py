@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,16 +11,17 @@ import plotly.graph_objects as go
 from workbench.config import WorkbenchError
 from workbench.insight.frames import checked, one_of
 from workbench.insight.labels import milliseconds, plural, safe, safe_arch
-from workbench.insight.template import AMBER, BLUE, COLOURS, FAINT, INK, MUTED, PAPER, VERMILION, blank
+from workbench.insight.plots.names import MARKER, place_names, write_name
+from workbench.insight.template import AMBER, BLUE, COLOURS, FAINT, GREY, INK, MUTED, PAPER, VERMILION, blank
 
 SOURCE, TARGET = "source", "target"
 FAMILY_COLOURS = tuple(colour for colour in COLOURS if colour != VERMILION)  # that one is the new device's
 FAMILY_SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "pentagon", "hexagon", "triangle-down")
 MAP_HEIGHT = 600  # pixels
-MAP_AREA = (690, 370)  # pixels between the outermost points, about: decides which labels have room
-LETTER = (6.6, 15)  # pixels that a letter of a label takes
-NEAR = 15  # pixels between points that share a label
-MARKER, GAP = 7, 5  # pixels from a point to its rim, from there to its label
+MAP_AREA = (690, 370)  # pixels between the outermost points, about: decides which names have room
+MAP_MARGIN = 0.08  # of the area on every side of it
+NEAR = 15  # pixels between points that share a name
+STAR = 19  # pixels, of a new device
 
 
 def signature(frame: pd.DataFrame) -> go.Figure:
@@ -58,7 +58,7 @@ def signature(frame: pd.DataFrame) -> go.Figure:
         y="Latency relative to the device's mean (ratio)", height=480,
     )  # fmt: skip
     for position, device in enumerate(distance.index[:0:-1]):
-        figure.add_trace(_signature_line(relative[device], table[device], FAINT, 1.2, "source devices", position == 0))
+        figure.add_trace(_signature_line(relative[device], table[device], GREY, 0.9, "source devices", position == 0))
     if nearest is not None:
         figure.add_trace(
             _signature_line(relative[nearest], table[nearest], AMBER, 2.2, f"most alike: {safe(nearest)}", True)
@@ -91,7 +91,7 @@ def _one_target(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 def _signature_line(
     relative: pd.Series, latency: pd.Series, colour: str, width: float, label: str, legend: bool
 ) -> go.Scatter:
-    focus = colour != FAINT
+    focus = colour != GREY
     device = safe(relative.name)
     return go.Scatter(
         x=[safe_arch(arch) for arch in relative.index],
@@ -103,7 +103,7 @@ def _signature_line(
         line={"color": colour, "width": width},
         marker={
             "color": colour,
-            "size": 8 if focus else 4,
+            "size": 8 if focus else 3,
             "symbol": "circle" if colour == BLUE else "diamond",
             "line": {"color": PAPER, "width": 1 if focus else 0},
         },
@@ -139,13 +139,9 @@ def device_map(frame: pd.DataFrame, x_title: str, y_title: str, new_ones: str = 
     )  # fmt: skip
     for trace in (*_ties(known, new), *_families(known), _arrivals(new, new_ones)):
         figure.add_trace(trace)
-    for label in _labels(known, new):
-        figure.add_annotation(
-            x=label.x, y=label.y, text=label.text, xanchor=label.anchor, xshift=label.shift[0], yshift=label.shift[1],
-            showarrow=False, font={"size": 11.5, "color": INK if label.new else MUTED},
-        )  # fmt: skip
+    _write_names(figure, known, new)
     spans = [(100 * frame[axis].min(), 100 * frame[axis].max()) for axis in ("x", "y")]
-    (left, right), (low, high) = ((a - 0.08 * (b - a or 1), b + 0.08 * (b - a or 1)) for a, b in spans)
+    (left, right), (low, high) = ((a - MAP_MARGIN * (b - a or 1), b + MAP_MARGIN * (b - a or 1)) for a, b in spans)
     figure.update_xaxes(range=[left, right], zeroline=True, zerolinecolor=FAINT)
     return figure.update_yaxes(range=[low, high], zeroline=True, zerolinecolor=FAINT)
 
@@ -178,7 +174,7 @@ def _ties(known: pd.DataFrame, new: pd.DataFrame) -> Iterator[go.Scatter]:
 def _arrivals(new: pd.DataFrame, called: str) -> go.Scatter:
     return go.Scatter(
         x=100 * new["x"], y=100 * new["y"], mode="markers", name=called,
-        marker={"color": VERMILION, "symbol": "star", "size": 19, "line": {"color": PAPER, "width": 1.5}},
+        marker={"color": VERMILION, "symbol": "star", "size": STAR, "line": {"color": PAPER, "width": 1.5}},
         customdata=[
             [safe(row.device), safe(row.nearest), 100 * np.expm1(row.apart)] for row in new.itertuples()
         ],
@@ -187,55 +183,22 @@ def _arrivals(new: pd.DataFrame, called: str) -> go.Scatter:
     )  # fmt: skip
 
 
-class _Label(NamedTuple):
-    """A text beside a point, in per cent and pixels."""
-
-    x: float
-    y: float
-    text: str
-    anchor: str
-    shift: tuple[float, float]
-    new: bool
-
-
-def _labels(known: pd.DataFrame, new: pd.DataFrame) -> Iterator[_Label]:
+def _write_names(figure: go.Figure, known: pd.DataFrame, new: pd.DataFrame) -> None:
     """New devices first, then groups of known ones from the loneliest on, as long as there is room."""
     both = pd.concat([new, known], ignore_index=True)
     pixels = _in_pixels(both[["x", "y"]].to_numpy())
-    points = [_box(pixels[[index]], MARKER) for index in range(len(both))]
     groups = [[index] for index in range(len(new))]
     groups += sorted(_groups(pixels, range(len(new), len(both))), key=lambda group: -_loneliness(pixels, group))
-    taken: list[Box] = []
-    for group in groups:
-        text = safe(both["device"][group[0]]) + (f" and {len(group) - 1} more" if len(group) > 1 else "")
-        x, y = pixels[group[0]]
-        left, low, right, high = own = _box(pixels[group], MARKER)
-        width, height = LETTER[0] * len(text), LETTER[1]
-        for anchor, centre_x, centre_y in (
-            ("left", right + GAP + width / 2, (low + high) / 2),
-            ("right", left - GAP - width / 2, (low + high) / 2),
-            ("center", (left + right) / 2, high + GAP + height / 2),
-            ("center", (left + right) / 2, low - GAP - height / 2),
-        ):
-            place = (centre_x - width / 2, centre_y - height / 2, centre_x + width / 2, centre_y + height / 2)
-            others = [*taken, *(point for point in points if not _overlap(own, point))]
-            inside = place[0] > -0.08 * MAP_AREA[0] and place[2] < 1.08 * MAP_AREA[0]
-            if inside and not any(_overlap(place, other) for other in others):
-                taken.append(place)
-                edge = {"left": place[0], "right": place[2], "center": centre_x}[anchor]
-                row, fresh = both.loc[group[0]], group[0] < len(new)
-                text = f"<b>{text}</b>" if fresh else text
-                yield _Label(100 * row["x"], 100 * row["y"], text, anchor, (edge - x, centre_y - y), fresh)
-                break
-
-
-Box = tuple[float, float, float, float]  # left, low, right, high, in pixels
-
-
-def _box(pixels: np.ndarray, margin: float) -> Box:
-    """Around `n x 2` points."""
-    (left, low), (right, high) = pixels.min(axis=0) - margin, pixels.max(axis=0) + margin
-    return float(left), float(low), float(right), float(high)
+    texts = [
+        safe(both["device"][group[0]]) + (f" and {len(group) - 1} more" if len(group) > 1 else "") for group in groups
+    ]
+    rims = [STAR / 2] * len(new) + [MARKER] * len(known)
+    places = place_names(pixels, groups, texts, MAP_AREA, rims, MAP_MARGIN)
+    for group, text, place in zip(groups, texts, places, strict=True):
+        if place:
+            row, fresh = both.loc[group[0]], group[0] < len(new)
+            text, colour = (f"<b>{text}</b>", INK) if fresh else (text, MUTED)
+            write_name(figure, 100 * row["x"], 100 * row["y"], text, place, colour=colour)
 
 
 def _loneliness(pixels: np.ndarray, group: list[int]) -> float:
@@ -261,7 +224,3 @@ def _groups(pixels: np.ndarray, members: Iterable[int]) -> Iterator[list[int]]:
             left.difference_update(near)
             group += near
         yield group
-
-
-def _overlap(one: Box, other: Box) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from workbench.insight.frames import checked, one_of
 from workbench.insight.labels import safe
-from workbench.insight.plots.attention import AGREES, PARTLY, check_faithfulness
-from workbench.insight.template import BLUE, FAINT, INK, PAPER, VERMILION, blank
+from workbench.insight.plots.attention import agreement, check_faithfulness
+from workbench.insight.plots.names import place_names, write_name
+from workbench.insight.template import BLUE, GREY, INK, PAPER, VERMILION, blank
 
 FIGURE = "attention-faithfulness"
 #: Kind of hardware token -> how it is drawn, and what it is called.
 KINDS = {"capability": (BLUE, "circle", "capability"), "probe": (VERMILION, "diamond", "probe reading")}
 NAMED = 2  # properties that are named on each axis
+AREA = (330.0, 220.0)  # pixels between the outermost points, about
 
 
 def attention_faithfulness(frame: pd.DataFrame, faithfulness: float | None = None) -> go.Figure:
@@ -37,16 +40,23 @@ def attention_faithfulness(frame: pd.DataFrame, faithfulness: float | None = Non
         _message(check_faithfulness(faithfulness, FIGURE)),
         x="Rank of the attention it gets (1: most)",
         y="Rank of what changes without it (1: most)",
-        height=420,
+        height=380,
     )
     ends = [len(frame) + 0.7, 0.3]
     figure.add_scatter(
-        x=ends, y=ends, mode="lines", name="full agreement", line={"color": FAINT, "dash": "dot"}, hoverinfo="skip"
+        x=ends,
+        y=ends,
+        mode="lines",
+        name="full agreement",
+        line={"color": GREY, "width": 1.5, "dash": "dot"},
+        hoverinfo="skip",
     )
     for kind, (colour, symbol, name) in KINDS.items():
         figure.add_trace(_points(frame[frame["kind"] == kind], colour, symbol, name))
+    step = max(1, round(len(frame) / 6))
+    ticks = [1, *range(1 + step, len(frame) + 1, step)]
     for axis in (figure.layout.xaxis, figure.layout.yaxis):
-        axis.update(range=ends, tickformat="d", nticks=8)
+        axis.update(range=ends, tickvals=ticks)
     _name_the_first(figure, frame)
     return figure
 
@@ -72,23 +82,17 @@ def _points(frame: pd.DataFrame, colour: str, symbol: str, name: str) -> go.Scat
 
 
 def _name_the_first(figure: go.Figure, frame: pd.DataFrame) -> None:
-    """Names beside the first points on either axis, turned inwards so that none is cut off."""
-    for row in dict.fromkeys(row for axis in "xy" for row in frame.nsmallest(NAMED, axis).index):
-        point = frame.loc[row]
-        right = point["x"] < (len(frame) + 1) / 2  # the first rank is at the right
-        figure.add_annotation(
-            x=point["x"],
-            y=point["y"],
-            text=safe(point["name"]),
-            showarrow=False,
-            xanchor="right" if right else "left",
-            xshift=-8 if right else 8,
-            font={"size": 11, "color": INK},
-        )
+    """Names beside the first points on either axis."""
+    ranks = frame[["x", "y"]].to_numpy()
+    pixels = (len(frame) + 0.7 - ranks) / (len(frame) + 0.4) * np.array(AREA)  # the first ranks are right and above
+    first = dict.fromkeys(place for axis in (0, 1) for place in np.argsort(ranks[:, axis], kind="stable")[:NAMED])
+    texts = [safe(frame["name"].iloc[place]) for place in first]
+    for point, text, place in zip(first, texts, place_names(pixels, [[p] for p in first], texts, AREA), strict=True):
+        if place:
+            write_name(figure, *ranks[point], text, place, size=11, colour=INK)
 
 
 def _message(faithfulness: float | None) -> str:
     if faithfulness is None:
         return "Too few known properties, or too alike, to tell."
-    words = "agrees with" if faithfulness >= AGREES else "partly shows" if faithfulness >= PARTLY else "does not show"
-    return f"Rank correlation {faithfulness:.2f}: the map {words} what matters."
+    return f"Faithfulness {faithfulness:.2f}: {agreement(faithfulness)}."

@@ -11,10 +11,23 @@ import plotly.graph_objects as go
 from workbench.config import WorkbenchError
 from workbench.insight.frames import checked, finite
 from workbench.insight.labels import plural, quantity, safe, spoken
-from workbench.insight.template import AMBER, BLUE, COLOURS, GREEN, INK, MUTED, PAPER, SKY, VERMILION, blank
+from workbench.insight.template import (
+    AMBER,
+    BLUE,
+    COLOURS,
+    GREEN,
+    INK,
+    LEGEND,
+    MUTED,
+    PAPER,
+    SKY,
+    TOP_MARGIN,
+    VERMILION,
+    blank,
+)
 
 DASHES = ("solid", "dash", "dot")  # where there are more devices than colours
-HEIGHT = 560  # pixels
+HEIGHT = 600  # pixels, as the device map that stands beside it
 LABEL = 17  # pixels from one label to the next, so that labels of like devices do not overlap
 NAMED = 4  # devices that cannot be drawn and are named; of the others the number is said
 
@@ -198,7 +211,8 @@ def rooflines(devices: pd.DataFrame, points: pd.DataFrame | None = None) -> go.F
     if points is not None:
         figure.add_trace(_reached(points))
     longest = max(len(_labelled(device)) for device in drawn.to_dict("records"))
-    figure.update_layout(margin_r=36 + round(6.4 * longest), showlegend=points is not None)
+    top = TOP_MARGIN if points is not None else TOP_MARGIN - LEGEND
+    figure.update_layout(margin_r=36 + round(6.4 * longest), margin_t=top, showlegend=points is not None)
     figure.update_xaxes(type="log", dtick=1, range=np.log10([left, right]))
     return figure.update_yaxes(type="log", dtick=1, range=ends)
 

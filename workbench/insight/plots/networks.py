@@ -16,8 +16,8 @@ from workbench.insight.labels import plural, safe
 from workbench.insight.template import (
     AMBER,
     BLUE,
-    FAINT,
     GREEN,
+    GREY,
     INK,
     MUTED,
     PAPER,
@@ -48,7 +48,7 @@ STROKES = {
     "nor_conv_1x1": Stroke("1×1", SKY, 3, "solid"),
     "avg_pool_3x3": Stroke("pool", GREEN, 3, "dash"),
     "skip_connect": Stroke("skip", AMBER, 2, "solid"),
-    "none": Stroke("", FAINT, 1.2, "dot"),
+    "none": Stroke("", GREY, 1.2, "dot"),
 }
 NAMES = {
     "nor_conv_3x3": "conv 3×3", "nor_conv_1x1": "conv 1×1", "avg_pool_3x3": "average pool 3×3", "skip_connect": "skip",
@@ -228,7 +228,7 @@ CHAINS = {
     fbnet.FBNet.name: Chain(
         tuple(width for width, _, _ in fbnet.STAGES),
         tuple(count for _, count, _ in fbnet.STAGES),
-        {(3, 1): SKY, (5, 1): BLUE, (3, 2): AMBER, (5, 2): VERMILION, (0, 1): FAINT},
+        {(3, 1): SKY, (5, 1): BLUE, (3, 2): AMBER, (5, 2): VERMILION, (0, 1): GREY},
         _fbnet_blocks,
     ),
     ofa_mobilenetv3.OFAMobileNetV3.name: Chain(

@@ -11,11 +11,14 @@ import plotly.graph_objects as go
 from workbench.insight.frames import checked
 from workbench.insight.labels import milliseconds, safe
 from workbench.insight.plots.memory import roofline
-from workbench.insight.template import AMBER, BLUE, GREY, INK, PAPER, PURPLE, TOP_MARGIN, VERMILION, dress
+from workbench.insight.plots.names import Place, write_name
+from workbench.insight.template import BLUE, GREEN, GREY, INK, PURPLE, TOP_MARGIN, VERMILION, dress
 
-NETWORK_COLOURS = (AMBER, BLUE, VERMILION, PURPLE)
+NETWORK_COLOURS = (GREEN, BLUE, VERMILION, PURPLE)
 DEVICE_SYMBOLS = ("star", "diamond", "hexagram", "cross")
 SLOPE_DASHES = ("solid", "dash", "dashdot", "dot")
+RING = {"size": 11, "color": GREY, "symbol": "circle-open", "line": {"width": 2}}  # in the legend
+BELOW = Place("center", 0, -20, led=False)  # of a star: its name
 ALIKE = 0.03
 LARGEST, SMALLEST = 34, 5  # pixels, of an operator that takes all of its network's least time, and of one of no time
 
@@ -58,6 +61,9 @@ def network_roofline(
     for trace in (*_limited(operators, colours), *_measured(networks, colours)):
         figure.add_trace(trace)
     figure.update_annotations(yshift=LARGEST / 2 + 2)  # a ceiling's name stands above the operators that lie on it
+    for row in networks.loc[networks.groupby("network", sort=False)["gflops"].idxmin()].itertuples():
+        spot = np.log10([row.intensity, row.gflops])
+        write_name(figure, *spot, safe(row.network), BELOW, size=12, colour=INK)
     figure.update_layout(legend_itemwidth=40, margin_t=TOP_MARGIN + 36)  # up to three rows of legend
     return dress(figure, "Roofline with operators and networks", _message(networks), height=560)
 
@@ -74,17 +80,22 @@ def _merged(ceilings: Mapping[str, float]) -> dict[str, float]:
 
 
 def _limited(operators: pd.DataFrame, colours: Mapping[str, str]) -> Iterator[go.Scatter]:
-    name = "operators, in the colour of their network"
+    name = "operators (rings), in the colour of their network"
     group = "operators"
     yield go.Scatter(
-        x=[None], y=[None], mode="markers", name=name, legendgroup=group, marker={"size": 11, "color": GREY}
+        x=[None],
+        y=[None],
+        mode="markers",
+        name=name,
+        legendgroup=group,
+        marker=RING,
     )
     for network, colour in reversed(colours.items()):
         rows = operators[operators["network"] == network]
         yield go.Scatter(
             x=rows["intensity"], y=rows["gflops"], mode="markers", name=name, legendgroup=group, showlegend=False,
             marker={
-                "color": colour, "opacity": 0.55, "line": {"color": PAPER, "width": 1},
+                "color": colour, "symbol": "circle-open", "line": {"width": 2},
                 "size": SMALLEST + (LARGEST - SMALLEST) * np.sqrt(rows["share"]),
             },
             customdata=[
@@ -96,16 +107,13 @@ def _limited(operators: pd.DataFrame, colours: Mapping[str, str]) -> Iterator[go
 
 
 def _measured(networks: pd.DataFrame, colours: Mapping[str, str]) -> Iterator[go.Scatter]:
-    slowest = networks.groupby("network")["gflops"].transform("min") == networks["gflops"]
     for symbol, (device, rows) in zip(DEVICE_SYMBOLS * 9, networks.groupby("device", sort=False), strict=False):
         yield go.Scatter(
             x=[None], y=[None], mode="markers", name=f"measured: {safe(device)}",
             marker={"symbol": symbol, "size": 13, "color": INK},
         )  # fmt: skip
         yield go.Scatter(
-            x=rows["intensity"], y=rows["gflops"], mode="markers+text", showlegend=False,
-            text=[safe(row.network) if slowest[row.Index] else "" for row in rows.itertuples()],
-            textposition="bottom center", textfont={"size": 12, "color": INK},
+            x=rows["intensity"], y=rows["gflops"], mode="markers", showlegend=False,
             marker={
                 "symbol": symbol, "size": 16, "color": [colours[name] for name in rows["network"]],
                 "line": {"color": INK, "width": 1.4},

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from workbench.insight.frames import checked, checked_intervals, finite, one_of
 from workbench.insight.labels import milliseconds, plural, safe_arch
-from workbench.insight.template import BLUE, GREY, INK, MUTED, PAPER, VERMILION, blank
+from workbench.insight.template import BLUE, INK, MUTED, PAPER, VERMILION, blank
 
 ROLES = ("probe", "check")
 LATENCY_HOVER = (
@@ -52,7 +52,7 @@ def predicted_against_measured(frame: pd.DataFrame) -> go.Figure:
     inside = frame["measured_ms"].between(frame["low_ms"], frame["high_ms"])
     check = frame["role"] == "check"
     groups = (
-        (~check, "probe (used to adapt)", GREY, "diamond-open"),
+        (~check, "probe (used to adapt)", INK, "diamond-open"),
         (check & inside, "check, inside its interval", BLUE, "circle"),
         (check & ~inside, "check, outside its interval", VERMILION, "square"),
     )
@@ -70,7 +70,7 @@ def _identity(figure: go.Figure, low: float, high: float) -> None:
         x=[*line, *line[::-1]],
         y=[*(0.9 * line), *(1.1 * line[::-1])],
         fill="toself",
-        fillcolor="rgba(90,103,117,0.10)",
+        fillcolor="rgba(90,103,117,0.22)",
         line_width=0,
         mode="lines",
         hoverinfo="skip",

@@ -12,7 +12,7 @@ from workbench.insight.labels import log_ticks, plural, safe, safe_arch
 from workbench.insight.template import BLUE, GREY, INK, MUTED, PAPER, TOP_MARGIN, VERMILION, blank, dress
 
 # From what can be told from paper to the darkest; one hue.
-LATENCY_SCALE = ((0.0, "#b9d7ea"), (0.35, "#5fa5d0"), (0.7, "#0a4f86"), (1.0, "#06223d"))
+LATENCY_SCALE = ((0.0, "#7ab3d8"), (0.35, "#4592c4"), (0.7, "#0a4f86"), (1.0, "#06223d"))
 SLOWEST = 98  # percentile of latency at which the colour ends: one slow network would leave one colour for all others
 MAP_HEIGHT, CURVE_HEIGHT = 560, 400  # pixels
 # Column, name, unit, and what the worst device has of it.
@@ -89,7 +89,7 @@ def rank_disagreement(frame: pd.DataFrame, probes: pd.DataFrame, devices: int) -
     )  # fmt: skip
     figure.add_scatter(
         x=frame["rank"], y=frame["disagreement"], mode="markers", name="networks",
-        marker={"color": GREY, "size": 4, "opacity": 0.5}, text=[safe_arch(arch) for arch in frame["arch"]],
+        marker={"color": GREY, "size": 4, "opacity": 0.8}, text=[safe_arch(arch) for arch in frame["arch"]],
         hovertemplate="<b>%{text}</b><br>slower than %{x:.0f} %, ± %{y:.1f} points<extra></extra>",
     )  # fmt: skip
     for trace in _numbered(probes, "rank", "disagreement", "± %{customdata[1]:.1f} points", "disagreement"):

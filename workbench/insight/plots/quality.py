@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 from workbench.config import WorkbenchError
 from workbench.insight.frames import checked
 from workbench.insight.labels import log_ticks, safe, spoken
-from workbench.insight.template import BLUE, COLOURS, FAINT, INK, MUTED, TOP_MARGIN, blank, dress
+from workbench.insight.template import BLUE, COLOURS, GREY, INK, MUTED, TOP_MARGIN, blank, dress
 
 STANDING_OUT = 3  # source devices that have a colour of their own
 
@@ -101,7 +101,7 @@ def _floor_bars(values: pd.Series, low: pd.Series, high: pd.Series, metric: Metr
         y=list(range(len(values))),
         orientation="h",
         width=0.62,
-        marker={"color": [BLUE if name == focus else FAINT for name in values.index], "line": {"width": 0}},
+        marker={"color": [BLUE if name == focus else GREY for name in values.index], "line": {"width": 0}},
         error_x={
             "type": "data",
             "symmetric": False,
@@ -206,7 +206,7 @@ def validation_by_device(frame: pd.DataFrame) -> go.Figure:
         alone = place < STANDING_OUT
         figure.add_scatter(
             x=frame["step"], y=errors[device], mode="lines", showlegend=alone or place == STANDING_OUT,
-            line={"color": COLOURS[place] if alone else FAINT, "width": 2.2 if alone else 1.2},
+            line={"color": COLOURS[place] if alone else GREY, "width": 2.2 if alone else 1},
             name=safe(device) if alone else "other source devices",
             hovertemplate=f"<b>{safe(device)}</b><br>%{{y:.3~r}} % in step %{{x}}<extra></extra>",
         )  # fmt: skip

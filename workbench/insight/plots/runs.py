@@ -12,7 +12,7 @@ from workbench.insight.frames import checked
 from workbench.insight.labels import log_ticks, plural, safe
 from workbench.insight.paired import sign_of
 from workbench.insight.plots.sweeps import BRIEF, DASHES, ROW, metric_name, metric_unit, short
-from workbench.insight.template import BASELINE, BLUE, COLOURS, MUTED, PAPER, TOP_MARGIN, blank
+from workbench.insight.template import BASELINE, BLUE, COLOURS, LEGEND, MUTED, PAPER, TOP_MARGIN, blank
 
 LEGEND_WIDTH, LEGEND_ROW = 760, 20  # pixels that names have beside each other, and of a further row of them
 WIDE = 20  # the largest value over the least beyond which an axis is logarithmic
@@ -48,6 +48,7 @@ def run_scores(frame: pd.DataFrame, metric: str) -> go.Figure:
         customdata=[[safe(row.run), plural(int(row.cases), "case")] for row in frame.itertuples()],
         hovertemplate=f"<b>%{{customdata[0]}}</b><br>{name} %{{x:.4~g}}<br>%{{customdata[1]}}<extra></extra>",
     )  # fmt: skip
+    figure.update_layout(margin_t=TOP_MARGIN - LEGEND)
     return figure.update_yaxes(
         range=[len(frame) - 0.4, -0.6],
         tickvals=list(range(len(frame))),
@@ -65,7 +66,7 @@ def _scores_message(frame: pd.DataFrame, metric: str) -> str:
     top = frame.loc[(frame["value"] * (sign or 1)).idxmax()]
     word = "best" if sign else "highest"
     first = f"{safe(short(top['run'], BRIEF))} is {word} with {top['value']:.4g}"
-    return f"{first}; runs whose intervals overlap may differ in pairs."
+    return f"{first}; runs whose intervals overlap may differ in pairs. Blue: the reference."
 
 
 def run_curves(frame: pd.DataFrame, metric: str) -> go.Figure:

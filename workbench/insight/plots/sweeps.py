@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from workbench.config import WorkbenchError
 from workbench.insight.frames import checked
-from workbench.insight.labels import plural, safe, split_unit, spoken
+from workbench.insight.labels import METRIC_NAMES, plural, safe, split_unit, spoken
 from workbench.insight.paired import BETTER, HIGHER, LOWER, NOISE, UNTESTED, WORSE
 from workbench.insight.template import AXIS, BLUE, COLOURS, FAINT, GREY, INK, MUTED, PAPER, SKY, VERMILION, blank
 
@@ -27,11 +27,7 @@ MARKS = {
     NOISE: (GREY, "circle-open"),
     UNTESTED: (GREY, "x-thin-open"),
 }
-#: How metrics are written, and their units, where the name does not say it.
-TITLES = {
-    "rae": "RAE", "mape": "MAPE", "mdape": "Median APE", "acc5": "Share within 5 %", "acc10": "Share within 10 %",
-    "coverage90": "Coverage", "width90": "Width of intervals",
-}  # fmt: skip
+#: Units of metrics, where the name does not say it.
 UNITS = {
     "spearman": "rank correlation", "kendall": "rank correlation", "rae": "ratio", "mape": "fraction",
     "mdape": "fraction", "acc5": "fraction", "acc10": "fraction", "coverage90": "fraction", "width90": "fraction",
@@ -43,7 +39,7 @@ COUNTED = ("probes", "samples", "source_samples", "source_devices", "steps", "ro
 
 def metric_name(metric: str) -> str:
     """``"mdape"`` -> ``"Median APE"``."""
-    return TITLES.get(metric, safe(spoken(metric)))
+    return METRIC_NAMES.get(metric, safe(spoken(metric)))
 
 
 def metric_unit(metric: str) -> str:

@@ -14,7 +14,6 @@ from workbench.insight.labels import plural, safe
 from workbench.insight.template import (
     AXIS,
     COLOURS,
-    FAINT,
     GREEN,
     GREY,
     INK,
@@ -27,6 +26,7 @@ from workbench.insight.template import (
 
 DASHES = ("solid", "dash", "dot")  # where there are more platforms than colours
 PLATFORM_COLOURS = tuple(colour for colour in COLOURS if colour != VERMILION)  # that one means quarantine
+KEYED = 4  # platforms, at most, have a key of their own beside the square at their lane
 PAUSE_S = 120.0  # a longer one is cut out of the axis and marked
 CUT_S = 15.0  # what is left of it
 BINS = 300  # a point of the lower panels is the worst of its share of the time
@@ -66,8 +66,9 @@ def reference_timeline(
     cuts = _cuts(np.concatenate([bursts["started_at"], passes["started_at"]]))
     passes, bursts = (part.assign(minute=_minutes(part["started_at"], cuts)) for part in (passes, bursts))
     figure = _panels(len(platforms))
+    legend = len(platforms) <= KEYED
     for place, platform in enumerate(platforms):
-        figure.add_trace(_drift_line(passes[passes["platform"] == platform], platform, place), 1, 1)
+        figure.add_trace(_drift_line(passes[passes["platform"] == platform], platform, place, legend), 1, 1)
     for trace in (*_spans(bursts, platforms), _stretches(bursts, platforms), _repetitions(bursts, platforms)):
         figure.add_trace(trace, 2, 1)
     figure.add_trace(_worst(bursts, 100 * bursts["slower"], 100 * slower, " % slower"), 3, 1)
@@ -104,11 +105,11 @@ def _style(place: int) -> tuple[str, str]:
     return PLATFORM_COLOURS[place % len(PLATFORM_COLOURS)], DASHES[place // len(PLATFORM_COLOURS) % len(DASHES)]
 
 
-def _drift_line(passes: pd.DataFrame, platform: str, place: int) -> go.Scatter:
+def _drift_line(passes: pd.DataFrame, platform: str, place: int, legend: bool) -> go.Scatter:
     colour, dash = _style(place)
     passes = passes.sort_values("minute")
     return go.Scatter(
-        x=passes["minute"], y=100 * passes["drift"], name=safe(platform), showlegend=False, mode="lines+markers",
+        x=passes["minute"], y=100 * passes["drift"], name=safe(platform), showlegend=legend, mode="lines+markers",
         line={"color": colour, "width": 2, "dash": dash},
         marker={"color": colour, "size": 7, "line": {"color": PAPER, "width": 1}},
         hovertemplate=f"<b>{safe(platform)}</b><br>%{{y:+.1f}} % after %{{x:.1f}} min<extra></extra>",
@@ -121,7 +122,7 @@ def _spans(bursts: pd.DataFrame, platforms: list[str]) -> Iterator[go.Scatter]:
         mine = bursts.loc[bursts["platform"] == platform, "minute"]
         yield go.Scatter(
             x=[mine.min(), mine.max()] if len(mine) else [], y=[place] * min(2, len(mine)), mode="lines",
-            line={"color": FAINT, "width": 2}, showlegend=False, hoverinfo="skip",
+            line={"color": GREY, "width": 1.5}, showlegend=False, hoverinfo="skip",
         )  # fmt: skip
 
 

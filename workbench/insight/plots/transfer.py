@@ -16,8 +16,8 @@ from workbench.insight.template import (
     AXIS,
     BLUE,
     COLOURS,
-    FAINT,
     GREEN,
+    GREY,
     INK,
     MUTED,
     PAPER,
@@ -174,7 +174,7 @@ def error_by_quantile(frame: pd.DataFrame, parts: int = 10) -> go.Figure:
     figure = make_subplots(2, 1, shared_xaxes=True, vertical_spacing=0.07, row_heights=[0.66, 0.34])
     place = list(range(len(table)))
     for low, high, width, colour, label in (
-        (5, 95, 2, FAINT, "nine tenths of the networks"),
+        (5, 95, 2, GREY, "nine tenths of the networks"),
         (25, 75, 9, BLUE, "half of the networks"),
     ):
         figure.add_trace(_spans(table[low], table[high], width, colour, label), 1, 1)
@@ -186,14 +186,14 @@ def error_by_quantile(frame: pd.DataFrame, parts: int = 10) -> go.Figure:
     )  # fmt: skip
     figure.add_bar(
         x=place, y=table["coverage"], width=0.62, showlegend=False,
-        marker={"color": np.where(table["coverage"] < ACCEPTED[0], VERMILION, FAINT), "line": {"width": 0}},
+        marker={"color": np.where(table["coverage"] < ACCEPTED[0], VERMILION, GREY), "line": {"width": 0}},
         customdata=table["range"], row=2, col=1,
         hovertemplate="<b>%{customdata}</b><br>%{y:.0f} % inside their interval<extra></extra>",
     )  # fmt: skip
     figure.add_hline(0, row=1, col=1, line={"color": AXIS, "width": 1})
     figure.add_hline(NOMINAL, row=2, col=1, line={"color": GREEN, "width": 1.4, "dash": "dot"})
     figure.update_yaxes(title_text="Relative error (%)", row=1)
-    figure.update_yaxes(title_text="Coverage (%)", range=[0, 104], tickvals=[0, 50, 90], row=2)
+    figure.update_yaxes(title_text="Coverage (%)", range=[0, 100], tickvals=[0, 50, 90], row=2)
     figure.update_xaxes(tickvals=place, showgrid=False)
     figure.update_xaxes(
         title_text=f"Measured latency (ms), {plural(len(frame), 'network')} in {plural(len(table), 'equal part')}",
@@ -210,7 +210,7 @@ def _by_part(frame: pd.DataFrame, parts: int) -> pd.DataFrame:
     for part in np.array_split(np.arange(len(frame)), parts):
         ends = frame["measured_ms"].iloc[[part[0], part[-1]]]
         percentiles = dict(zip((5, 25, 50, 75, 95), np.percentile(error[part], (5, 25, 50, 75, 95)), strict=True))
-        told = {"range": "–".join(f"{end:.3g}" for end in ends), "networks": len(part)}
+        told = {"range": "–".join(f"{end:#.3g}".rstrip(".") for end in ends), "networks": len(part)}
         rows.append({**percentiles, **told, "coverage": 100 * inside[part].mean()})
     return pd.DataFrame(rows)
 

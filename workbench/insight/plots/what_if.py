@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from workbench.insight.frames import checked
 from workbench.insight.labels import log_ticks, milliseconds, plural, safe_arch
-from workbench.insight.template import BLUE, FAINT, GREY, INK, PAPER, VERMILION, blank
+from workbench.insight.template import BLUE, GREY, INK, PAPER, VERMILION, blank
 
 ROW_PIXELS = 23
 MOVED = 0.02  # of all ranks: less is not drawn as a move
@@ -106,7 +106,7 @@ def rank_change(frame: pd.DataFrame, spearman: float, total: int) -> go.Figure:
         height=190 + ROW_PIXELS * len(frame),
     )
     groups = (
-        ("stays", climbed.abs() < least, FAINT, 1.6),
+        ("stays", climbed.abs() < least, GREY, 1.2),
         ("faster than others", climbed >= least, BLUE, 2.4),
         ("slower than others", climbed <= -least, VERMILION, 2.4),
     )

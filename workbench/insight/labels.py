@@ -130,7 +130,7 @@ def heading(field: object) -> object:
     if field in METRIC_NAMES:
         return METRIC_NAMES[str(field)]
     if not _FIELD.fullmatch(str(field)):
-        return field[:1].upper() + field[1:] if isinstance(field, str) else field
+        return field
     unit = unit_of(str(field))
     return spoken(str(field)) + (f" ({unit})" if unit else "")
 

@@ -63,13 +63,18 @@ def tell(*sentences: str, **addresses: object) -> None:
 def neat(frame: pd.DataFrame, digits: int = 3) -> Styler:
     """``frame`` as people read it: columns in words, ``digits`` behind the point, no numbers of rows."""
     numbered = frame.index.name is None and frame.index.inferred_type == "integer"
-    frame = frame.reset_index(drop=numbered).rename(columns=heading)
+    frame = frame.reset_index(drop=numbered).rename(columns=lambda name: _capital(heading(name)))
     texts = [name for name in frame if frame[name].dtype.kind not in "ifu"]
     left = [{"selector": "td, th", "props": "text-align: left"}]
     styler = frame.style.format(precision=digits, thousands=",", na_rep="–").hide(axis="index")
-    whole = [name for name in frame if frame[name].dtype.kind == "f" and (frame[name].dropna() % 1 == 0).all()]
+    counts = frame.select_dtypes("float").fillna(0)  # a count with gaps or after a mean
+    whole = [name for name in counts if (counts[name] % 1 == 0).all() and counts[name].max() > 1]
     styler = styler.format(precision=0, thousands=",", na_rep="–", subset=whole)
     return styler.set_table_styles(dict.fromkeys(texts, left))
+
+
+def _capital(name: object) -> object:
+    return name[:1].upper() + name[1:] if isinstance(name, str) else name
 
 
 def fields_html(fields: Mapping[str, object]) -> str:

@@ -61,7 +61,7 @@ class AttentionExplorer(Panel):
         devices = self.study.devices if self.study else []
         self._shown: tuple[str, str] | None = None
         self.facts = widgets.HTML()
-        self.facts.layout = widgets.Layout(flex="1 1 0", min_width="330px")
+        self.facts.layout = widgets.Layout(flex="1 1 0", min_width="330px", align_self="flex-start")
         self.trust, self.apart = FigureSlot(min_width="460px"), FigureSlot()
         self.trust.layout.flex = "2 1 0"
         self.map, self.costs = FigureSlot(min_width="600px"), FigureSlot(min_width="600px")

@@ -6,8 +6,6 @@ import html
 
 import pandas as pd
 
-from workbench.insight.labels import heading
-
 STYLE = """<style>
 .workbench-table { overflow-x: auto; margin: 4px 0 12px; line-height: 1.4; }
 .workbench-table table { border-collapse: collapse; font-size: 13px; }
@@ -22,7 +20,7 @@ def captioned(frame: pd.DataFrame, caption: str) -> str:
     """``frame`` as a table that is read out with its ``caption``; a sentence if it has no row."""
     if frame.empty:
         return f'{STYLE}<p style="margin:4px 0">{html.escape(caption)}: none.</p>'
-    head = "".join(f'<th scope="col">{html.escape(str(heading(name)))}</th>' for name in frame.columns)
+    head = "".join(f'<th scope="col">{html.escape(str(name))}</th>' for name in frame.columns)
     rows = "".join(
         f"<tr>{''.join(f'<td>{html.escape(word_of(value))}</td>' for value in row)}</tr>"
         for row in frame.itertuples(index=False, name=None)

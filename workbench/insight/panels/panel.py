@@ -30,7 +30,7 @@ CODE = (
 ROW = widgets.Layout(display="flex", flex_flow="row wrap", align_items="center", grid_gap="4px 20px", width="100%")
 #: Controls stand in columns of one width, so that their fields and tracks are as long as each other.
 COLUMNS = widgets.Layout(
-    display="grid", grid_template_columns="repeat(auto-fill, minmax(330px, 1fr))", grid_gap="2px 28px", width="100%",
+    display="grid", grid_template_columns="repeat(auto-fill, minmax(395px, 1fr))", grid_gap="2px 28px", width="100%",
     grid_auto_rows="minmax(32px, auto)", align_items="flex-start",
 )  # fmt: skip
 LETTER, PADDING, LINE = 7.2, 14, 34  # pixels: of descriptions, and from one row of controls to the next

@@ -132,8 +132,7 @@ class RunComparePanel(Panel):
             self.parameters.value = captioned(differing(picked).reset_index(), "Parameters that differ")
         numbers = side_by_side(picked, tables, metric_names(picked)[:MOST_METRICS])
         self.numbers.value = captioned(
-            numbers.reset_index().assign(metric=[heading(name) for name in numbers.index]),
-            "All metrics, with 95 % intervals where there are cases",
+            numbers.rename(index=heading).reset_index(), "All metrics, with 95 % intervals where there are cases"
         )
         return " ".join(notes) or None
 

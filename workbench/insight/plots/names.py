@@ -15,6 +15,7 @@ MARKER = 7.0  # pixels from a point to its rim
 GAP = 5.0  # from there to its name
 REACHES = (18.0, 36.0, 58.0, 84.0)  # pixels from a rim to a name that has no room beside its point
 DIAGONAL = 0.7
+THREAD = 8  # boxes that a line is checked by
 
 Box = tuple[float, float, float, float]  # left, low, right, high, in pixels
 
@@ -54,11 +55,12 @@ def place_names(
         others = [*taken, *(point for index, point in enumerate(points) if index not in group)]
         found = None
         for anchor, box, led in _candidates(own, LETTER[0] * len(text), LETTER[1]):
-            if _inside(box, area, over) and not any(_overlap(box, other) for other in others):
+            parts = [box, *(_thread(pixels[group[0]], anchor, box) if led else ())]
+            if _inside(box, area, over) and not any(_overlap(part, other) for part in parts for other in others):
                 edge = {"left": box[0], "right": box[2], "center": (box[0] + box[2]) / 2}[anchor]
                 x, y = pixels[group[0]]
                 found = Place(anchor, float(edge - x), float((box[1] + box[3]) / 2 - y), led)
-                taken.append(box)
+                taken += parts
                 break
         places.append(found)
     return places
@@ -94,6 +96,13 @@ def _candidates(own: Box, width: float, height: float) -> Iterator[tuple[str, Bo
             spots += [("right", left - slant - width / 2, y) for y in (above, below)]
         for anchor, x, y in spots:
             yield anchor, (x - width / 2, y - height / 2, x + width / 2, y + height / 2), led
+
+
+def _thread(point: np.ndarray, anchor: str, box: Box) -> Iterator[Box]:
+    """The line from ``point`` to the name at ``box``, as small boxes."""
+    end = np.array([{"left": box[0], "right": box[2], "center": (box[0] + box[2]) / 2}[anchor], (box[1] + box[3]) / 2])
+    for share in np.linspace(0.1, 0.9, THREAD):
+        yield _box((point + share * (end - point))[None], 1.0)
 
 
 def _box(pixels: np.ndarray, margin: float) -> Box:

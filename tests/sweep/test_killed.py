@@ -23,7 +23,7 @@ from tests.sweep.trivial import command, records, runs, write_sweep
 from workbench.sweep import load
 
 KILLS = ["command", "worker", "scheduler", "command", "worker", "command", "scheduler", "worker", "command", "command"]
-SEEDS = 20
+SEEDS = 40  # more than ten trials of up to seven seconds can finish
 READY_S = 90
 ROOT = Path(__file__).resolve().parents[2]
 PIPES = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}

@@ -77,8 +77,9 @@ def test_a_method_that_needs_probes_ends_with_one(capsys, tmp_path, asked):
     assert {record["probes"] for record in json.loads((tmp_path / "results.json").read_text())} == {5}
 
 
-def test_adaptive_selection_stops_at_a_width(capsys, tmp_path, asked):
-    wish = ("--selector", "adaptive", "--width", 0.3, "--probes", 20)
+@pytest.mark.parametrize("stop", [("--width", 0.3), ("--gain", 0.5)])
+def test_adaptive_selection_stops_at_what_is_wished_for(capsys, tmp_path, asked, stop):
+    wish = ("--selector", "adaptive", *stop, "--probes", 20)
     status, _, err = run(capsys, *asked, "--method", "linear", *wish)
     assert status == 0, err
     for record in json.loads((tmp_path / "results.json").read_text()):

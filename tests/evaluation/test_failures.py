@@ -10,6 +10,7 @@ from tests.toy import write_table
 from workbench.config import WorkbenchError
 from workbench.evaluation import ahead as running
 from workbench.evaluation import evaluate
+from workbench.training.adaptive import Enough
 
 
 def test_an_unknown_device_fails_its_task_and_no_other(tmp_path, data):
@@ -90,9 +91,9 @@ def test_an_empty_table_fails_the_task(tmp_path, tasks):
         ({"probes": []}, "at least one number of probes"),
         ({"seeds": (-1,)}, "seed"),
         ({"seeds": ()}, "at least one seed"),
-        ({"width": 0.1}, "expects the selector 'adaptive', got 'balanced'"),
-        ({"width": 0.0, "selector": "adaptive"}, "width to stop at expects a number above 0"),
-        ({"width": float("nan"), "selector": "adaptive"}, "width to stop at expects a number above 0"),
+        ({"enough": Enough(width=0.1)}, "expects the selector 'adaptive', got 'balanced'"),
+        ({"enough": Enough(width=0.0), "selector": "adaptive"}, "width to stop at expects a number above 0"),
+        ({"enough": Enough(gain=float("nan")), "selector": "adaptive"}, "gain to stop at expects a number above 0"),
     ],
 )
 def test_bad_arguments_raise_before_anything_runs(tasks, data, monkeypatch, arguments, message):

@@ -10,7 +10,7 @@ from tests.evaluation.toy_task import FRAME, NETWORKS, TASK, run, write_tasks
 from tests.toy import TARGETS, write_table
 from workbench.describe.dbsel import SELECTORS
 from workbench.predictor.baselines import FLOORS
-from workbench.training.adaptive import ADAPTIVE
+from workbench.training.adaptive import ADAPTIVE, Enough
 from workbench.training.fit import FitConfig
 from workbench.training.transfer import METHODS, hodm
 
@@ -47,7 +47,7 @@ def test_noise_in_every_unprobed_target_latency_changes_no_bit(tmp_path, tasks, 
 
 
 def test_the_rule_that_stops_sees_probes_only(tmp_path, tasks, data):
-    wish = {"probes": 30, "selector": ADAPTIVE, "width": 0.1}
+    wish = {"probes": 30, "selector": ADAPTIVE, "enough": Enough(width=0.1)}
     before = run(tasks, data, **wish)
     assert min(record["target_reads"] for record in before.results) < 30
     after = run(tasks, write_table(tmp_path / "noise", unprobed_replaced(FRAME, before.predictions)), **wish)

@@ -14,7 +14,7 @@ from workbench.config import WorkbenchError
 from workbench.evaluation import METRICS, EvaluationResult, evaluate, score
 from workbench.predictor.baselines import FLOORS
 from workbench.predictor.method import Estimate
-from workbench.training.adaptive import ADAPTIVE
+from workbench.training.adaptive import ADAPTIVE, Enough
 from workbench.training.transfer import METHODS
 
 
@@ -198,7 +198,7 @@ def test_the_first_failure_of_a_method_is_the_last_attempt(tasks, data, monkeypa
 
 
 def test_adaptive_reads_what_it_needs_and_never_more_than_the_budget(tasks, data):
-    spent = {width: run(tasks, data, probes=15, selector=ADAPTIVE, width=width) for width in (None, 1e-6, 0.3)}
+    spent = {width: run(tasks, data, probes=15, selector=ADAPTIVE, enough=Enough(width)) for width in (None, 1e-6, 0.3)}
     for width in (None, 1e-6):
         assert [record["target_reads"] for record in spent[width].results] == [15, 15]
     for record in spent[0.3].results:

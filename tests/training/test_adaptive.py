@@ -12,7 +12,7 @@ from workbench.config import WorkbenchError
 from workbench.describe.design import Design, build_design
 from workbench.predictor.adapt import adapt
 from workbench.predictor.method import Probed
-from workbench.training.adaptive import POOL, SEARCH_HEAD, START, Search, outlook, search
+from workbench.training.adaptive import AHEAD, LEAST, POOL, SEARCH_HEAD, START, Enough, Search, outlook, search
 from workbench.training.transfer import choose_probes
 
 NETWORKS = toy_networks(300)
@@ -26,7 +26,9 @@ def known() -> tuple[Design, np.ndarray]:
     return design, choose_probes(design, POOL, np.random.default_rng(0), None)
 
 
-def find(budget: int, width: float | None = None, ms: np.ndarray = MS) -> tuple[Search, list[int]]:
+def find(
+    budget: int, width: float | None = None, ms: np.ndarray = MS, gain: float | None = None
+) -> tuple[Search, list[int]]:
     """A search, and the rows that it asked for."""
     asked: list[int] = []
 
@@ -34,7 +36,7 @@ def find(budget: int, width: float | None = None, ms: np.ndarray = MS) -> tuple[
         asked.append(row)
         return float(ms[row])
 
-    return search(*known(), measure, budget, width), asked
+    return search(*known(), measure, budget, Enough(width, gain)), asked
 
 
 @pytest.mark.parametrize("budget", [0, 1, 3, 4, 9])
@@ -102,10 +104,28 @@ def test_moments_are_those_of_the_head():
     np.testing.assert_allclose(np.diagonal(moments.covariance), moments.variance[:5], rtol=1e-6)
 
 
-@pytest.mark.parametrize(("budget", "width"), [(-1, None), (5, 0.0), (5, -1.0), (5, float("nan"))])
-def test_impossible_wishes(budget, width):
-    with pytest.raises(WorkbenchError, match="Adaptive probing expects"):
-        find(budget, width)
+@pytest.mark.parametrize("wish", [0.0, -1.0, float("nan")])
+def test_impossible_wishes(wish):
+    with pytest.raises(WorkbenchError, match="Adaptive probing expects a budget of at least 0, got -1"):
+        find(-1)
+    with pytest.raises(WorkbenchError, match="A width to stop at expects a number above 0"):
+        find(5, wish)
+    with pytest.raises(WorkbenchError, match="A gain to stop at expects a number above 0"):
+        find(5, gain=wish)
+
+
+def test_it_stops_where_a_further_probe_is_not_worth_it_and_sooner_on_a_noisy_device():
+    noisy = MS * np.exp(0.3 * np.random.default_rng(0).standard_normal(len(MS)))
+    counts = {gain: [len(find(40, ms=ms, gain=gain)[1]) for ms in (noisy, MS)] for gain in (0.9, 0.05, 0.005)}
+    assert counts[0.9] == [LEAST, LEAST]
+    assert counts[0.05][0] <= counts[0.05][1]
+    assert all(few <= many for few, many in zip(counts[0.05], counts[0.005], strict=True))
+
+
+def test_it_never_passes_over_more_than_a_few_of_the_order():
+    place = {row: index for index, row in enumerate(known()[1].tolist())}
+    asked = find(20)[1]
+    assert max(place[row] - index for index, row in enumerate(asked)) < AHEAD
 
 
 def test_an_impossible_latency_is_one_sentence():

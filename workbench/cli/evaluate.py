@@ -38,6 +38,12 @@ def evaluate(
         float | None,
         typer.Option(help="Adaptive selection stops when 90 % intervals are this narrow, such as 0.1 of the latency."),
     ] = None,
+    gain: Annotated[
+        float | None,
+        typer.Option(
+            help="Adaptive selection stops when a further probe lowers the error by so little, such as .015."
+        ),
+    ] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Random seed; repeatable.")] = None,
     workers: Annotated[int, typer.Option(help="Processes side by side, one thread each.")] = 1,
     predictions: Annotated[Path | None, typer.Option(help="Every prediction with its interval, as Parquet.")] = None,
@@ -52,6 +58,7 @@ def evaluate(
     outputs = _writable(out, predictions, report)
     from workbench.evaluation import Journal, differences, pairs, write_report
     from workbench.evaluation import evaluate as run_tasks
+    from workbench.training.adaptive import Enough
 
     methods = tuple(dict.fromkeys(method or ["hodm"]))
     journal = Journal.beside(outputs[0])
@@ -66,7 +73,7 @@ def evaluate(
                 selector=selector,
                 seeds=tuple(seed or [0]),
                 progress=tell,
-                width=width,
+                enough=Enough(width, gain),
                 predictions=predictions is not None,
                 journal=journal,
                 advance=advance,

@@ -21,7 +21,7 @@ from workbench.evaluation.metrics import METRICS
 from workbench.evaluation.setting import prepare
 from workbench.evaluation.unit import Cell, Plan, Unit
 from workbench.predictor.method import Pretrain
-from workbench.training.adaptive import ADAPTIVE
+from workbench.training.adaptive import ADAPTIVE, SPEND, Enough
 from workbench.training.transfer import DEFAULT_SELECTOR
 
 
@@ -67,7 +67,7 @@ def evaluate(
     selector: str | None = None,
     seeds: Sequence[int] = (0,),
     progress: Callable[[str], None] | None = None,
-    width: float | None = None,
+    enough: Enough = SPEND,
     predictions: bool = True,
     journal: Journal | None = None,
     advance: Callable[[int, int], None] | None = None,
@@ -86,8 +86,7 @@ def evaluate(
         selector: key of `SELECTORS`, or "adaptive"; the default one if None.
         seeds: each draws other source samples and other initial weights.
         progress: called with one line per finished record.
-        width: adaptive selection stops at this width of its 90 % intervals, relative to the prediction; None spends
-            the budget.
+        enough: when adaptive selection stops before its budget is spent.
         predictions: whether to keep every prediction, which is much for many methods and numbers of probes.
         journal: where finished pieces are kept, and taken from if they are there.
         advance: called with the numbers of finished pieces and of all.
@@ -95,13 +94,13 @@ def evaluate(
         workers: processes that make pieces side by side, through the journal.
 
     Raises:
-        WorkbenchError: a bad task file, data folder, method, selector, width or number of probes. A task that fails is
-            reported in ``failures``.
+        WorkbenchError: a bad task file, data folder, method, selector, wish to stop or number of probes. A task that
+            fails is reported in ``failures``.
     """
     methods = (method,) if isinstance(method, str) else tuple(dict.fromkeys(method))
     counts = (probes,) if isinstance(probes, int) else tuple(dict.fromkeys(probes))
     seeds = tuple(dict.fromkeys(seeds))
-    plan = Plan(methods, selector or DEFAULT_SELECTOR, width, predictions, own or {})
+    plan = Plan(methods, selector or DEFAULT_SELECTOR, enough, predictions, own or {})
     _check(plan, counts, seeds)
     if own and journal:
         raise WorkbenchError("A journal expects methods that it can tell apart, got some of your own; leave it out.")
@@ -134,12 +133,12 @@ def _check(plan: Plan, counts: Sequence[int], seeds: Sequence[int]) -> None:
     for name in plan.methods:
         lookup("method", plan.known, name)
     lookup("selector", dict.fromkeys([*SELECTORS, ADAPTIVE]), plan.selector)
-    if plan.width is not None and plan.selector != ADAPTIVE:
+    if plan.enough != SPEND and plan.selector != ADAPTIVE:
         raise WorkbenchError(
-            f"A width to stop at expects the selector '{ADAPTIVE}', got '{plan.selector}'; choose that, or no width."
+            f"A width or gain to stop at expects the selector '{ADAPTIVE}', got '{plan.selector}'; choose that, or "
+            f"neither."
         )
-    if plan.width is not None and not plan.width > 0:
-        raise WorkbenchError(f"A width to stop at expects a number above 0, got {plan.width}; correct it.")
+    plan.enough.check()
     for what, values in (("method", plan.methods), ("number of probes", counts), ("seed", seeds)):
         if not values:
             raise WorkbenchError(f"An evaluation expects at least one {what}, got none; give one.")

@@ -23,7 +23,7 @@ from workbench.evaluation.setting import Setting
 from workbench.predictor.baselines import FLOORS
 from workbench.predictor.method import Adapt, Estimate, Pretrain, Probed
 from workbench.predictor.roofline import ZeroShot
-from workbench.training.adaptive import ADAPTIVE, POOL, search
+from workbench.training.adaptive import ADAPTIVE, POOL, SPEND, Enough, search
 from workbench.training.transfer import METHODS, choose_probes
 
 #: Where no probe is measured, a model may still be pre-trained on a pool of this many.
@@ -39,14 +39,14 @@ class Plan(NamedTuple):
     Args:
         methods: keys of `METHODS`, the first one first.
         selector: key of `SELECTORS`, or `ADAPTIVE`.
-        width: adaptive selection stops at this width of the intervals, see `search`; None spends the whole budget.
+        enough: when adaptive selection stops before its budget is spent.
         predictions: whether every prediction is kept.
         own: methods that stand beside those of `METHODS`, or in the place of one.
     """
 
     methods: tuple[str, ...]
     selector: str
-    width: float | None = None
+    enough: Enough = SPEND
     predictions: bool = True
     own: Mapping[str, Pretrain] = MappingProxyType({})
 
@@ -192,7 +192,7 @@ def _probe(
     with clock.measure("search_s"):
         if zero_shot:  # each target chooses its own
             expected = zero_shot.expect(card)
-            probed = search(design, pool, lambda row: ledger.measure(archs[row]), probes, plan.width, expected).probed
+            probed = search(design, pool, lambda row: ledger.measure(archs[row]), probes, plan.enough, expected).probed
         else:
             rows = pool[:probes]
             probed = Probed(rows, np.array(ledger.measure_all(archs[row] for row in rows), dtype=np.float64))

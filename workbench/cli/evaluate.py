@@ -40,9 +40,7 @@ def evaluate(
     ] = None,
     gain: Annotated[
         float | None,
-        typer.Option(
-            help="Adaptive selection stops when a further probe lowers the error by so little, such as .015."
-        ),
+        typer.Option(help="Adaptive selection stops when a further probe lowers the error by so little, such as .015."),
     ] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Random seed; repeatable.")] = None,
     workers: Annotated[int, typer.Option(help="Processes side by side, one thread each.")] = 1,

@@ -10,8 +10,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
 WIDTHS = (1280, 1920)
 LIMIT_S = 480
-# What does not fit its place, by the text it holds: figures, controls and tables that are cut off, code that is, and
-# words that are broken.
+# What does not fit its place, by the text it holds: figures, controls, tables and code that are cut off.
 CUT = """() => Array.from(document.querySelectorAll(
         '.jp-OutputArea .js-plotly-plot, .jp-OutputArea .widget-box, .jp-OutputArea .jp-RenderedHTML, '
         + '.jp-OutputArea .widget-html-content, .jp-Notebook .cm-scroller'))

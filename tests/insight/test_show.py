@@ -32,11 +32,11 @@ def test_sentences_are_paragraphs_and_addresses_are_links():
 
 
 def test_fields_have_their_unit_and_the_unknown_is_left_out():
-    fields = {"memory_gib": 23.5, "virtual": True, "governor": None, "cores": 2}
+    fields = {"memory_gib": 23.5, "virtual": True, "governor": None, "cores": 2, "source_devices": 0}
     table = fields_html(fields)
     assert [word in table for word in ("Main memory", ">23.5<", ">GiB<", ">yes<", "Governor")] == [True] * 4 + [False]
     said = displayed(lambda: show_fields(fields))
-    assert said["text/plain"].splitlines() == ["Main memory: 23.5 GiB", "Virtual: yes", "Cores: 2"]
+    assert said["text/plain"].splitlines() == ["Main memory: 23.5 GiB", "Virtual: yes", "Cores: 2", "Source devices: 0"]
 
 
 @pytest.mark.parametrize("index", [None, "device"])

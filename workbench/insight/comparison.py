@@ -10,7 +10,7 @@ import pandas as pd
 from workbench.config import WorkbenchError
 from workbench.devices.catalog import peak, roof
 from workbench.devices.device import CAPABILITY_FIELDS, NOT_CHECKED, DeviceCard
-from workbench.insight.labels import plural, split_unit, spoken
+from workbench.insight.labels import plural, split_unit, spoken, written
 from workbench.insight.plots.memory import rooflines
 from workbench.insight.report import Section, write_report
 
@@ -64,9 +64,7 @@ def _times(ratio: float) -> str:
 
 def shown(value: float) -> str | None:
     """``67000.0`` -> ``"67,000"``, ``1.98`` -> ``"1.98"``; None if it is not a number."""
-    if value != value:
-        return None
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return None if value != value else written(float(value))
 
 
 def roofs_of(cards: Mapping[str, DeviceCard]) -> pd.DataFrame:

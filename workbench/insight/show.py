@@ -77,9 +77,13 @@ def _capital(name: object) -> object:
     return name[:1].upper() + name[1:] if isinstance(name, str) else name
 
 
+def _known(fields: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if value is not None and value != ""}
+
+
 def fields_html(fields: Mapping[str, object]) -> str:
     """What is known of ``fields`` as a table of field, value and, where there are any, units."""
-    known = {name: value for name, value in fields.items() if value is not None and value != ""}
+    known = _known(fields)
     units = any(map(unit_of, known))
     rows = "".join(
         f"<tr><th scope='row' style='{EDGE};font-weight:normal'>{html.escape(spoken(name))}</th>"
@@ -96,8 +100,8 @@ def show_fields(fields: Mapping[str, object]) -> None:
     """Display what is known of ``fields`` below the cell, units from their names."""
     from IPython.display import display
 
-    known = [f"{spoken(name)}: {written(value)} {unit_of(name)}".rstrip() for name, value in fields.items() if value]
-    display({"text/html": fields_html(fields), "text/plain": "\n".join(known)}, raw=True)
+    lines = [f"{spoken(name)}: {written(value)} {unit_of(name)}".rstrip() for name, value in _known(fields).items()]
+    display({"text/html": fields_html(fields), "text/plain": "\n".join(lines)}, raw=True)
 
 
 def words(figure: go.Figure) -> str:

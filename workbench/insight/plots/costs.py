@@ -18,9 +18,10 @@ LEGEND_PIXELS = 50  # from the axis down to the legend: ticks and title are betw
 SLIVER = 0.015  # of the whole: less is a bar without a number
 CORRECTION = "correction"
 REST = "rest"
-#: One colour per kind of operator in every figure; kinds that are not named here share the last one.
+#: One colour per kind of operator in every figure; kinds that are not named here are drawn as `REST`.
 KIND_COLOURS = {
-    "conv": BLUE, "pool": GREEN, "add": AMBER, "linear": PURPLE, "elementwise": SKY, "squeeze_excite": SKY,
+    "operator": BLUE, "conv": BLUE, "pool": GREEN, "add": AMBER, "linear": PURPLE, "elementwise": SKY,
+    "squeeze_excite": SKY,
 }  # fmt: skip
 
 

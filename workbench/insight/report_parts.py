@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 import plotly.io as pio
 
 from workbench.config import WorkbenchError, lookup
-from workbench.insight.labels import spoken, unit_of, written
+from workbench.insight.labels import heading, spoken, unit_of, written
 from workbench.insight.template import CONFIG, TOP_MARGIN
 
 UNKNOWN = "unknown"
@@ -141,7 +141,8 @@ def table_html(table: pd.DataFrame) -> str:
     numeric = [pd.api.types.is_numeric_dtype(table[name]) for name in table.columns]
     kinds = [" class='number'" if number else "" for number in numeric]
     head = "".join(
-        f"<th scope='col'{kind}>{html.escape(str(name))}</th>" for name, kind in zip(table.columns, kinds, strict=True)
+        f"<th scope='col'{kind}>{html.escape(str(heading(name)))}</th>"
+        for name, kind in zip(table.columns, kinds, strict=True)
     )
     rows = []
     for row in table.astype(object).itertuples(index=False):

@@ -24,13 +24,19 @@ def test_a_name_covers_no_point_and_no_other_name(points):
     pixels, texts = np.array(points), [f"device number {place}" for place in range(len(points))]
     places = place_names(pixels, [[place] for place in range(len(points))], texts, AREA)
     found = list(boxes(pixels, texts, places))
-    assert found, "the first has all the room"
     for place, (left, low, right, high) in enumerate(found):
         inside = (pixels[:, 0] > left) & (pixels[:, 0] < right) & (pixels[:, 1] > low) & (pixels[:, 1] < high)
         assert not inside.any()
         for other in found[:place]:
             apart = (left - other[2], other[0] - right, low - other[3], other[1] - high)
             assert max(apart) > -1e-6
+
+
+@given(st.floats(0, 600), st.floats(0, 400), st.integers(1, 5))
+def test_points_at_one_place_leave_room_for_a_name(x, y, count):
+    texts = [f"device number {place}" for place in range(count)]
+    first, *_ = place_names(np.array([(x, y)] * count), [[place] for place in range(count)], texts, AREA)
+    assert first is not None
 
 
 def test_where_there_is_no_room_a_line_leads_to_the_name():

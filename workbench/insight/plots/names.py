@@ -53,14 +53,16 @@ def place_names(
     for group, text in zip(groups, texts, strict=True):
         own = _box(pixels[list(group)], rims[group[0]])
         others = [*taken, *(point for index, point in enumerate(points) if index not in group)]
+        beyond = [other for other in others if not _overlap(own, other)]  # what touches the point, no line can spare
         found = None
         for anchor, box, led in _candidates(own, LETTER[0] * len(text), LETTER[1]):
-            parts = [box, *(_thread(pixels[group[0]], anchor, box) if led else ())]
-            if _inside(box, area, over) and not any(_overlap(part, other) for part in parts for other in others):
+            parts = list(_thread(pixels[group[0]], anchor, box)) if led else []
+            free = not any(_overlap(box, other) for other in others)
+            if free and _inside(box, area, over) and not any(_overlap(part, o) for part in parts for o in beyond):
                 edge = {"left": box[0], "right": box[2], "center": (box[0] + box[2]) / 2}[anchor]
                 x, y = pixels[group[0]]
                 found = Place(anchor, float(edge - x), float((box[1] + box[3]) / 2 - y), led)
-                taken += parts
+                taken += [box, *parts]
                 break
         places.append(found)
     return places

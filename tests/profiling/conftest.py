@@ -42,12 +42,12 @@ def quick() -> Iterator[CampaignConfig]:
     """A campaign whose preparations take no time and whose timings mean nothing; the micro-benchmark runs once."""
 
     @cache
-    def bench(threads: frozenset[int]) -> MicroBench:
+    def bench(threads: frozenset[int], device: str) -> MicroBench:
         caches_unknown = dataclasses.replace(detect(), cache_kib={})  # known ones are followed to main memory
-        return microbench(threads, caches_unknown, QUICK.bench_s, config=QUICK_BENCH)
+        return microbench(threads, caches_unknown, QUICK.bench_s, device, QUICK_BENCH)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(campaign, "microbench", lambda threads, machine, seconds, **_: bench(frozenset(threads)))
+        patch.setattr(campaign, "microbench", lambda threads, _, seconds, device: bench(frozenset(threads), device))
         yield QUICK
 
 

@@ -20,6 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from torch import Tensor, nn
 
 from workbench.data.sources import load_table
@@ -393,3 +394,18 @@ def test_repeated_campaigns_with_the_usual_settings_agree_on_the_order(tmp_path)
     found = [profile(SPACE, ARCHS, EAGER[:1], tmp_path / str(run), config=small).reduced for run in range(2)]
     assert list(found[0].table.index) == list(found[1].table.index) == ARCHS
     assert all(reduced.table.notna().all(axis=None) for reduced in found)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_gpu_is_measured_beside_the_processor(tmp_path, quick):
+    names = ["torch-eager_fp32_t1_b1", "torch-cuda_bf16_t1_b9", "cuda-graphs_fp32_t1_b1"]
+    done = profile(SPACE, ARCHS[:2], get_platforms(names), tmp_path, config=quick)
+    assert list(done.reduced.table) == names
+    assert done.failures.empty
+    cards = read_cards(tmp_path / "devices.yaml")
+    assert cards[names[1]].family.endswith("-gpu")
+    assert cards[names[1]].hardware != cards[names[0]].hardware
+    assert all(cards[name].peak_fp32_gflops > 0 for name in names)
+    found = json.loads((tmp_path / "nasbench201_conditions.json").read_text())
+    assert set(found["microbench"]) == {"cpu", "cuda"}

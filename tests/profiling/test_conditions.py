@@ -41,6 +41,20 @@ def test_the_hottest_sensor_and_the_fastest_processor_count(monkeypatch, tmp_pat
     assert (found.temperature_c, found.frequency_mhz, found.throttles) == (55.0, 3100.5, 7)
 
 
+def test_of_a_gpu_its_own_temperature_and_clock_count(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "temperature", lambda: 41)
+    monkeypatch.setattr(torch.cuda, "clock_rate", lambda: 1980)
+    assert read_conditions("cuda")[:2] == (41.0, 1980.0)
+
+    def without_nvml():
+        raise ModuleNotFoundError
+
+    monkeypatch.setattr(torch.cuda, "clock_rate", without_nvml)
+    assert read_conditions("cuda")[:2] == (None, None)
+
+
 @affinity
 @pytest.mark.skipif(os.cpu_count() == 1, reason="there is one processor")
 def test_all_threads_stay_on_so_many_processors_and_are_set_free_again():

@@ -13,7 +13,7 @@ from workbench.devices.device import FAMILIES
 from workbench.devices.microbench import Figure, MicroBench
 from workbench.devices.microbench.rates import KERNELS
 from workbench.devices.microbench.sweep import SIZES
-from workbench.profiling.machine import device_of, family, this_machine
+from workbench.profiling.machine import family, this_machine
 
 BENCH = MicroBench(
     (
@@ -86,7 +86,7 @@ def test_figures_of_another_device_are_left_out():
 
 @pytest.mark.parametrize("backend", sorted(BACKENDS))
 def test_a_platform_is_measured_on_the_device_that_runs_it(backend):
-    assert device_of(Platform(backend)) == ("cuda" if "cuda" in backend else "cpu")
+    assert Platform(backend).device == ("cuda" if "cuda" in backend else "cpu")
 
 
 @pytest.mark.gpu

@@ -17,9 +17,9 @@ from workbench.insight.campaign_report import campaign_report, timeline, watched
 from workbench.insight.device_profile import networks_to_measure
 from workbench.jobs.worker import Report
 from workbench.profiling.campaign import profile as measure
+from workbench.profiling.campaign import quiet
 from workbench.profiling.journal import read_raw
 from workbench.profiling.passes import CampaignConfig, Progress
-from workbench.profiling.quality import stability
 from workbench.profiling.reduce import tables_in
 from workbench.profiling.timing import TimingConfig
 from workbench.spaces import get_space
@@ -61,7 +61,7 @@ def profile(
     config = overridden(usual, campaign or {})
     archs = _networks(space, networks, seed)
     report(0, 0, "listening whether this machine is quiet")
-    report(0, 0, "preparing", stability=stability(config.gate_s, config.quality).reason)
+    report(0, 0, "preparing", stability=quiet(get_platforms(platforms), config).reason)
     watch = Watch(report, Path(folder), space, config)
     summary = measure(
         get_space(space), archs, get_platforms(platforms), folder, budget_s, watch, seed, device, config

@@ -10,6 +10,7 @@ import typer
 from workbench.cli.common import OutFolder, Space, networks, say
 
 if TYPE_CHECKING:
+    from workbench.devices.backends import Platform
     from workbench.profiling.campaign import CampaignSummary
 
 
@@ -31,13 +32,14 @@ def selfcheck(
     from workbench.spaces import get_space
 
     chosen, wanted = get_space(space), networks(space, archs, None)
-    verdicts = _beside_tools(space, wanted) if tools else []
+    beside = parse_platform(platform)
+    verdicts = _beside_tools(space, wanted, beside) if tools else []
     tables = []
     for name in ("first", "second"):
         disturbed = disturb and name == "second"
         say(f"The {name} campaign{', with another process on one processor' if disturbed else ''} ...")
         with busy_core() if disturbed else nullcontext():
-            summary = profile(chosen, wanted, [parse_platform(platform)], out / name)
+            summary = profile(chosen, wanted, [beside], out / name)
         _print_campaign(name, summary)
         tables.append(summary.reduced.table)
     for found in repeatability(*tables):
@@ -51,19 +53,20 @@ def selfcheck(
         raise typer.Exit(1)
 
 
-def _beside_tools(space: str, archs: list[str]) -> list[bool]:
-    """Prints and judges what other tools say: torch's timer, NumPy's triad, the system's cache sizes."""
+def _beside_tools(space: str, archs: list[str], platform: Platform) -> list[bool]:
+    """Prints and judges what other tools say: torch's timer, NumPy's triad or the GPU driver's copy, the system's cache
+    sizes."""
     from workbench.devices.microbench import microbench
     from workbench.devices.microbench.reference import REFERENCES, check
     from workbench.profiling.selfcheck import beside_timer
     from workbench.spaces import get_space
 
     say("Five networks beside torch.utils.benchmark ...")
-    timed = beside_timer(get_space(space), archs[:5])
+    timed = beside_timer(get_space(space), archs[:5], platform=platform)
     for row in timed.itertuples():
         typer.echo(f"{row.arch}: {row.ours_ms:.3f} ms, torch's timer {row.timer_ms:.3f} ms, ratio {row.ratio:.3f}")
-    say("The machine beside NumPy and what the system says ...")
-    rows = check(microbench(references=REFERENCES))
+    say("The machine beside another reading of its memory and what the system says ...")
+    rows = check(microbench(device=platform.device, references=[REFERENCES[platform.device]]))
     for row in rows:
         ours = "not found" if row.ours is None else f"{row.ours:.4g} (ratio {row.ratio:.2f})"
         low, high = row.limits

@@ -98,9 +98,9 @@ class Watch:
         """Nanoseconds of the quiet pulse around bursts of this ``kind``."""
         return quiet_level(np.array(self._of(kind)))
 
-    def burst(self, measure: Callable[[], Timing], kind: str = "") -> Watched:
-        """``measure()`` once the machine is calm, again if it was disturbed; the least disturbed try is
-        returned."""
+    def burst(self, measure: Callable[[], Timing], kind: str = "", device: str = "cpu") -> Watched:
+        """``measure()`` once the machine is calm, again if it was disturbed; the least disturbed try is returned,
+        with the temperature and clock of ``device``."""
         tries: list[Watched] = []
         while not tries or (self.disturbed(tries[-1], kind) and len(tries) <= self.config.retries):
             before, load = self._settle(kind), ForeignLoad()
@@ -109,7 +109,7 @@ class Watch:
             tries.append(Watched(timing, max(before, pulse_ns()), foreign))
             self._of(kind).append(tries[-1].pulse_ns)
         calmest = min(tries, key=lambda one: (self.disturbed(one, kind), one.pulse_ns))
-        now, busy_s = read_conditions(), sum(one.timing.busy_s for one in tries)
+        now, busy_s = read_conditions(device), sum(one.timing.busy_s for one in tries)
         return calmest._replace(temperature_c=now.temperature_c, frequency_mhz=now.frequency_mhz, busy_s=busy_s)
 
     def disturbed(self, watched: Watched, kind: str = "") -> bool:

@@ -111,10 +111,9 @@ def profile(
     origin = {"space": space.name, "passport": about["passport"], "campaign": f"{space.name}-{about['passport']}"}
     with Journal(tables_in(out, space.name).raw, origin) as journal:
         tell("listening whether this machine is quiet")
-        gate = stability(config.gate_s, config.quality)
+        gate = quiet(platforms, config)
         tell("measuring what this machine can do")
-        counts = {platform.threads for platform in platforms}
-        bench = microbench(counts, machine, config.bench_s) if config.bench_s else MicroBench((), (), 0.0)
+        benches = _benches(platforms, machine, config.bench_s)
         tell("starting the process that times networks")
         devices = {platform: names[platform.name] for platform in platforms}
         deadline = started + budget_s if budget_s is not None else np.inf
@@ -122,8 +121,9 @@ def profile(
         passes.run()
         raw = journal.read()
     reduced, failures = _requested(raw, archs, names, config.quality)
-    cards = _cards(reduced, platforms, names, conditions, machine, bench)
-    measured = {"microbench": [f._asdict() for f in bench.figures], "stability": gate._asdict()}
+    cards = _cards(reduced, platforms, names, conditions, machine, benches)
+    figures = {device: [figure._asdict() for figure in bench.figures] for device, bench in benches.items()}
+    measured = {"microbench": figures, "stability": gate._asdict()}
     attempts = reduce_attempts(raw)
     return CampaignSummary(
         files=write_tables(out, space.name, reduced, cards, {**about, "devices": conditions, **measured}),
@@ -142,20 +142,41 @@ def profile(
     )
 
 
+def quiet(platforms: Sequence[Platform], config: CampaignConfig) -> Stability:
+    """The gate's word on the devices that run ``platforms``; of several, on the first that is too noisy."""
+    words = [stability(config.gate_s, config.quality, device) for device in _devices(platforms)]
+    return min(words, key=lambda word: word.stable)
+
+
+def _benches(platforms: Sequence[Platform], machine: Machine, seconds: float) -> dict[str, MicroBench]:
+    """The micro-benchmark of each device that runs some of ``platforms``; empty ones if it may take no time."""
+    found = {}
+    for device in _devices(platforms):
+        counts = {platform.threads for platform in platforms if platform.device == device}
+        empty = MicroBench((), (), 0.0, device)
+        found[device] = microbench(counts, machine, seconds, device=device) if seconds else empty
+    return found
+
+
+def _devices(platforms: Sequence[Platform]) -> list[str]:
+    """``cpu``, ``cuda`` or both."""
+    return sorted({platform.device for platform in platforms})
+
+
 def _cards(
     reduced: Reduced,
     platforms: Sequence[Platform],
     names: Mapping[str, str],
     conditions: Mapping[str, Mapping[str, Any]],
     machine: Machine,
-    bench: MicroBench,
+    benches: Mapping[str, MicroBench],
 ) -> dict[str, DeviceCard]:
     """The card of each column that was measured, by its name."""
     found = {}
     for platform in platforms:
         name = names[platform.name]
         if name in reduced.table:
-            card = this_machine(platform, machine, bench)
+            card = this_machine(platform, machine, benches[platform.device])
             found[name] = replace(card, name=name, passport=conditions[name]["passport"])
     return found
 

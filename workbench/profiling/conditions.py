@@ -16,8 +16,8 @@ class Conditions(NamedTuple):
     """One reading.
 
     Args:
-        temperature_c: of the hottest sensor, degrees Celsius.
-        frequency_mhz: of the fastest processor, now.
+        temperature_c: of the hottest sensor, or of the GPU, degrees Celsius.
+        frequency_mhz: of the fastest processor, or of the GPU, now.
         stolen_s: processor time that the hypervisor has given to other guests, seconds since the system started.
         throttles: how often a processor was slowed down for its heat, since the system started.
     """
@@ -28,10 +28,13 @@ class Conditions(NamedTuple):
     throttles: int
 
 
-def read_conditions() -> Conditions:
-    """`Conditions` now."""
+def read_conditions(device: str = "cpu") -> Conditions:
+    """`Conditions` now; temperature and clock are those of ``device`` (``cpu`` or ``cuda``)."""
     import psutil
 
+    if device == "cuda":
+        temperature_c, frequency_mhz = _gpu_reading()
+        return read_conditions()._replace(temperature_c=temperature_c, frequency_mhz=frequency_mhz)
     sensors = getattr(psutil, "sensors_temperatures", dict)()
     temperatures = [sensor.current for group in sensors.values() for sensor in group]
     frequencies_khz = _numbers("cpu*/cpufreq/scaling_cur_freq")
@@ -41,6 +44,16 @@ def read_conditions() -> Conditions:
         stolen_s=getattr(psutil.cpu_times(), "steal", None),
         throttles=sum(_numbers("cpu*/thermal_throttle/core_throttle_count")),
     )
+
+
+def _gpu_reading() -> tuple[float | None, float | None]:
+    """Degrees Celsius and MHz of the GPU that torch uses, where NVML and its Python package tell."""
+    import torch
+
+    try:
+        return float(torch.cuda.temperature()), float(torch.cuda.clock_rate())
+    except (ImportError, RuntimeError):
+        return None, None
 
 
 def _numbers(pattern: str) -> list[int]:

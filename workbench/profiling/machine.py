@@ -30,7 +30,7 @@ def this_machine(platform: Platform, machine: Machine | None = None, bench: Micr
         machine, bench: detected and measured (about 20 s) if None. The figures of a micro-benchmark of another device
             than the platform's are left out.
     """
-    machine, device = machine or detect(), device_of(platform)
+    machine, device = machine or detect(), platform.device
     bench = bench or microbench([platform.threads], machine, device=device)
     measured = bench.at(platform.threads) if bench.device == device else {}
     figures = {name: float(f"{value:.4g}") for name, value in measured.items()}
@@ -46,12 +46,6 @@ def this_machine(platform: Platform, machine: Machine | None = None, bench: Micr
         source="detected and measured by workbench.devices.microbench",
         **{**detected, **figures},
     )
-
-
-def device_of(platform: Platform) -> str:
-    """What `microbench` calls the device that ``platform`` runs on: the one whose clock times it."""
-    on_gpu = BACKENDS[platform.backend].stopwatch is BACKENDS["torch_cuda"].stopwatch
-    return "cuda" if on_gpu else "cpu"
 
 
 def _cpu(machine: Machine, threads: int) -> dict[str, Any]:
@@ -75,6 +69,7 @@ def _gpu() -> dict[str, Any]:
         "hardware": gpu.name,
         "family": family(gpu.name, "gpu"),
         "cores": gpu.multi_processor_count,
+        "l2_kib": gpu.L2_cache_size / 1024,
         "memory_gib": round(gpu.total_memory / 2**30, 2),
     }
 

@@ -60,27 +60,34 @@ def repeatability(first: pd.DataFrame, second: pd.DataFrame) -> list[Repeatabili
     return found
 
 
-def beside_timer(space: Space, archs: Sequence[str], seconds: float = 0.3) -> pd.DataFrame:
-    """Our timing of ``archs`` beside ``torch.utils.benchmark``'s, eager fp32 on one thread, in turns.
+def beside_timer(
+    space: Space, archs: Sequence[str], seconds: float = 0.3, platform: Platform | None = None
+) -> pd.DataFrame:
+    """Our timing of ``archs`` beside ``torch.utils.benchmark``'s, in turns.
+
+    On a GPU their timer reads the host's clock around each run and the wait for its end, ours the GPU's.
 
     Args:
+        platform: eager fp32 on one thread if None.
         seconds: of timed runs, per network, tool and round; the fastest of `ROUNDS` rounds are compared, as the fastest
             attempt counts in a campaign.
 
     Returns:
         One row per arch: ``arch, ours_ms, timer_ms, ratio, accepted``.
     """
+    import torch
     from torch.utils.benchmark import Timer
 
-    platform, config = Platform("torch_eager"), TimingConfig(min_s=seconds, budget_s=2 * seconds)
-    backend, rows = BACKENDS[platform.backend], []
+    platform = platform or Platform("torch_eager")
+    config, backend, rows = TimingConfig(min_s=seconds, budget_s=2 * seconds), BACKENDS[platform.backend], []
+    statement = "run(); wait()" if platform.device == "cuda" else "run()"
     for arch in archs:
         run = backend.prepare(Network(space.module(arch), space.input_shape(arch)), platform)
-        timer = Timer("run()", globals={"run": run}, num_threads=1)
+        timer = Timer(statement, globals={"run": run, "wait": torch.cuda.synchronize}, num_threads=platform.threads)
         ours, theirs = [], []
-        with pinned(1), backend.threads(1):
+        with pinned(platform.threads), backend.threads(platform.threads):
             for _ in range(ROUNDS):
-                ours.append(time_runs(run, config).estimate.estimate_ms)
+                ours.append(time_runs(run, config, stopwatch=backend.stopwatch).estimate.estimate_ms)
                 theirs.append(timer.blocked_autorange(min_run_time=seconds).median * 1e3)
         ratio = min(ours) / min(theirs)
         rows.append((arch, min(ours), min(theirs), ratio, abs(ratio - 1) <= TIMER_TOLERANCE))

@@ -199,7 +199,7 @@ class _Timer:
         run = self._loaders[platform.backend](platform)
         with pinned(platform.threads), backend.threads(platform.threads):
             kind = pulse_kind(platform.name)
-            return watch.burst(lambda: time_runs(run, timing, stopwatch=backend.stopwatch), kind)
+            return watch.burst(lambda: time_runs(run, timing, stopwatch=backend.stopwatch), kind, backend.device)
 
 
 def _reason(error: Exception) -> str:

@@ -14,6 +14,7 @@ from torch import nn
 
 from workbench.devices.backends import (
     BACKENDS,
+    CHECKED,
     PLATFORMS,
     TOLERANCES,
     Backend,
@@ -123,6 +124,16 @@ def test_a_backend_that_computes_something_else_is_refused(monkeypatch, refusal,
     assert message in refusal(BACKENDS["wrong"].prepare, network, Platform("wrong"))
 
 
+@pytest.mark.parametrize("wrong", [lambda y: y[:8], lambda y: y * 1.01])
+def test_of_a_large_batch_the_shape_and_the_first_examples_are_checked(refusal, network, wrong):
+    batch = CHECKED + 3
+    assert len(network.expected(batch)) == CHECKED
+    with torch.no_grad():
+        whole = network.module(example_input(SHAPE, batch))
+    check_output(whole, network, Platform("torch_eager", batch=batch))
+    assert refusal(check_output, wrong(whole), network, Platform("torch_eager", batch=batch))
+
+
 def test_an_output_of_zeros_equals_zeros():
     class Zeros(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -191,4 +202,7 @@ def test_threads_are_restored_even_after_a_failure():
 def test_the_example_input_is_always_the_same():
     first, second = example_input(SHAPE, 2), example_input(SHAPE, 2)
     assert torch.equal(first, second)
+    second.zero_()  # as a network may do that writes into its input
+    assert torch.equal(first, example_input(SHAPE, 2))
+    assert torch.equal(first.bfloat16(), example_input(SHAPE, 2, "bf16"))
     assert first.shape == (2, *SHAPE)

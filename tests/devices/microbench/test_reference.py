@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from workbench.devices.backends import torch_threads
 from workbench.devices.detect import Machine, detect
 from workbench.devices.microbench import Figure, MicroBench
 from workbench.devices.microbench.rates import TRIAD_SCALAR, thirds
-from workbench.devices.microbench.reference import TRIAD, check, triad_gbps
+from workbench.devices.microbench.reference import REFERENCES, TRIAD, check, triad_gbps
 
 
 @pytest.fixture
@@ -82,6 +83,25 @@ def test_a_triad_that_was_not_timed_alongside_is_timed_now(machine, monkeypatch)
     assert row.independent == 50
 
 
+def test_a_gpu_is_compared_with_the_drivers_copy_and_word(machine, monkeypatch):
+    told = SimpleNamespace(L2_cache_size=1024 << 10)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: told)
+    measured = bench()._replace(device="cuda", references=(Figure("copy_gbps", 1, 50.0, 50.0, 50.0, 9),))
+    found = rows(measured, machine)
+    assert set(found) == {"memory_bandwidth_gbps", "l2_kib"}
+    assert (found["memory_bandwidth_gbps"].independent, found["l2_kib"].independent) == (50, 1024)
+
+
 def test_a_gpu_has_no_numpy(machine):
-    with pytest.raises(WorkbenchError, match="'cuda'"):
+    with pytest.raises(WorkbenchError, match="'copy_gbps'"):
         check(bench()._replace(device="cuda"), machine)
+
+
+def test_the_copy_moves_one_array_to_another():
+    arena = torch.arange(3001, dtype=torch.float32)
+    work, run = REFERENCES["cuda"].build(1, arena)
+    run()
+    a, b, _ = thirds(arena)
+    assert torch.equal(a, b)
+    assert work == 2 * 4 * 1000

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from workbench.config import WorkbenchError, lookup
 from workbench.devices.backends import cuda_graphs, onnx_runtime, open_vino, torch_compile, torch_cuda, torch_eager
 from workbench.devices.backends.base import (
+    CHECKED,
     TOLERANCES,
     Backend,
     Network,
@@ -29,6 +30,7 @@ from workbench.devices.backends.onnx_model import export_onnx
 
 __all__ = [
     "BACKENDS",
+    "CHECKED",
     "PLATFORMS",
     "TOLERANCES",
     "Backend",
@@ -37,6 +39,7 @@ __all__ = [
     "Run",
     "available",
     "check_output",
+    "eager_on",
     "example_input",
     "export_onnx",
     "get_platforms",
@@ -50,6 +53,17 @@ BACKENDS: dict[str, Backend] = {
     module.BACKEND.name: module.BACKEND
     for module in (torch_eager, torch_compile, onnx_runtime, open_vino, torch_cuda, cuda_graphs)
 }
+
+
+#: torch eager by the type of the device: what measures the device itself.
+EAGER = {"cpu": "torch_eager", "cuda": "torch_cuda"}
+
+
+def eager_on(device: str) -> Backend:
+    """The backend that runs torch eager on ``device`` (``cpu`` or ``cuda``), if this machine has one."""
+    backend = BACKENDS[lookup("device", EAGER, device)]
+    backend.require()
+    return backend
 
 
 @dataclass(frozen=True)
@@ -77,6 +91,11 @@ class Platform:
                 raise WorkbenchError(
                     f"Platform: {name} expects a whole number of at least 1, got {value!r}; correct it."
                 )
+
+    @property
+    def device(self) -> str:
+        """``cpu`` or ``cuda``: what computes."""
+        return BACKENDS[self.backend].device
 
     @property
     def name(self) -> str:

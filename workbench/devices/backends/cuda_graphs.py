@@ -44,4 +44,6 @@ def load(network: Network) -> Callable[[Platform], Run]:
     return prepare
 
 
-BACKEND = Backend("cuda_graphs", PRECISIONS, "torch", load, cuda_settings, lacks=lacks_gpu, stopwatch=cuda_stopwatch)
+BACKEND = Backend(
+    "cuda_graphs", PRECISIONS, "torch", load, cuda_settings, lacks=lacks_gpu, stopwatch=cuda_stopwatch, device="cuda"
+)

@@ -29,7 +29,7 @@ def load(network: Network) -> Callable[[Platform], Run]:
         torch._dynamo.reset()
         dtype = dtype_of(platform.precision)
         compiled = torch.compile(network.cast(dtype), fullgraph=True, dynamic=False)
-        return run_without_grad(compiled, network.input(platform.batch).to(dtype))
+        return run_without_grad(compiled, network.input(platform.batch, platform.precision))
 
     return prepare
 

@@ -19,8 +19,8 @@ PRECISIONS = ("fp32", "fp16", "bf16")
 
 def on_gpu(network: Network, platform: Platform) -> tuple[nn.Module, Tensor]:
     """The module and its `b x c x h x w` input on the GPU, in the platform's type."""
-    dtype = dtype_of(platform.precision)
-    return network.cast(dtype, "cuda"), network.input(platform.batch).to("cuda", dtype)
+    module = network.cast(dtype_of(platform.precision), "cuda")
+    return module, network.input(platform.batch, platform.precision, "cuda")
 
 
 def load(network: Network) -> Callable[[Platform], Run]:
@@ -74,4 +74,6 @@ def lacks_gpu() -> str | None:
     )
 
 
-BACKEND = Backend("torch_cuda", PRECISIONS, "torch", load, cuda_settings, lacks=lacks_gpu, stopwatch=cuda_stopwatch)
+BACKEND = Backend(
+    "torch_cuda", PRECISIONS, "torch", load, cuda_settings, lacks=lacks_gpu, stopwatch=cuda_stopwatch, device="cuda"
+)

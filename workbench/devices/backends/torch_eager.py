@@ -29,7 +29,7 @@ def load(network: Network) -> Callable[[Platform], Run]:
 
     def prepare(platform: Platform) -> Run:
         dtype = dtype_of(platform.precision)
-        return run_without_grad(network.cast(dtype), network.input(platform.batch).to(dtype))
+        return run_without_grad(network.cast(dtype), network.input(platform.batch, platform.precision))
 
     return prepare
 

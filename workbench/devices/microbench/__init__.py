@@ -14,15 +14,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from workbench.config import WorkbenchError, lookup
-from workbench.devices.backends import BACKENDS
+from workbench.config import WorkbenchError
+from workbench.devices.backends import eager_on
 from workbench.devices.detect import Machine, detect
 from workbench.devices.microbench.figures import Figure, SweepPoint, speed_up
-from workbench.devices.microbench.rates import KERNELS, PEAK, Kernel, Reading, Stopwatch, readings, summary, with_peak
+from workbench.devices.microbench.rates import KERNELS, PEAK, Kernel, Reading, readings, summary, with_peak
 from workbench.devices.microbench.sweep import SIZES, hierarchy, read_sweep, working_sets
 
 if TYPE_CHECKING:
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Figure", "MicroBench", "MicroBenchConfig", "Progress", "SweepPoint", "microbench"]
 
-#: The backend whose settings and stopwatch are used, by the type of the device.
-BACKEND_OF = {"cpu": "torch_eager", "cuda": "torch_cuda"}
 MEMORY_SHARE = 8  # at most this part of the main memory is taken
 
 
@@ -123,7 +120,7 @@ def microbench(
     """
     import torch
 
-    settings, stopwatch = _timed_by(device)
+    backend = eager_on(device)
     machine, config = machine or detect(), config or MicroBenchConfig()
     cores = machine.available_cores if device == "cpu" else 1
     wanted = _checked(_thread_counts(cores) if threads is None else threads)
@@ -137,11 +134,11 @@ def microbench(
         for count in sorted({1, cores, *wanted}):
             if progress:
                 progress(Progress(min(time.perf_counter() - started, seconds), seconds, f"round {rounds}"))
-            with settings(count), torch.no_grad():
+            with backend.threads(count), torch.no_grad():
                 if count in sweeps:
-                    sweeps[count].append(read_sweep(sizes, count, arena, stopwatch))
+                    sweeps[count].append(read_sweep(sizes, count, arena, backend.stopwatch))
                 for kernel in (*KERNELS, *references) if count in wanted else (PEAK,):
-                    found += readings(kernel, count, arena, stopwatch, config.share_s, config.call_s)
+                    found += readings(kernel, count, arena, backend.stopwatch, config.share_s, config.call_s)
         del arena  # before the next one is made
     if progress:
         progress(Progress(seconds, seconds, "done"))
@@ -155,13 +152,6 @@ def microbench(
         device,
         tuple(rate for rate in rates if rate.name in extra),
     )
-
-
-def _timed_by(device: str) -> tuple[Callable[[int], AbstractContextManager[None]], Stopwatch]:
-    """What sets the number of threads and what reads the time, on ``device``."""
-    backend = BACKENDS[lookup("device", BACKEND_OF, device)]
-    backend.require()
-    return backend.threads, backend.stopwatch
 
 
 def _checked(threads: Iterable[int]) -> list[int]:

@@ -1,11 +1,12 @@
-"""Independent readings beside the micro-benchmark's: a triad in NumPy, and what the system says of its caches.
+"""Independent readings beside the micro-benchmark's: a triad in NumPy, on a GPU the driver's own copy, and what the
+system says of its caches.
 
 NumPy has no triad in one pass. Its two passes, ``a = s c`` and ``a += b``, move six arrays, where one pass moves four:
 each reads what it overwrites, and ``a = b + s c`` has to as well, because a cache fetches a line before it writes to
 it. Of these four STREAM counts three. So the two passes count as 6 x 3 / 4 = 4.5 arrays.
 
-``check(microbench(references=REFERENCES))`` times the triad in the same rounds as the figures, which is fair on a
-machine whose neighbours change.
+``check(microbench(references=[REFERENCES["cpu"]]))`` times the triad in the same rounds as the figures, which is fair
+on a machine whose neighbours change.
 """
 
 from __future__ import annotations
@@ -67,9 +68,15 @@ def _triad(_: int, arena: Tensor) -> tuple[float, Run]:
     return COUNTED * thirds(arena)[0].nbytes, run
 
 
+def _copy(_: int, arena: Tensor) -> tuple[float, Run]:
+    """One array to another; torch leaves that to the driver. Both move."""
+    a, b, _ = thirds(arena)
+    return 2.0 * a.nbytes, lambda: a.copy_(b)
+
+
 TRIAD = Kernel("triad_gbps", (1,), _triad)
-#: For `microbench`'s argument of this name.
-REFERENCES = (TRIAD,)
+#: The independent reading of main memory by the type of the device, for `microbench`'s argument of this name.
+REFERENCES = {"cpu": TRIAD, "cuda": Kernel("copy_gbps", (1,), _copy)}
 
 
 def triad_gbps(threads: int = 1, array_mib: float = 128, seconds: float = 1.0) -> float:
@@ -86,29 +93,40 @@ def triad_gbps(threads: int = 1, array_mib: float = 128, seconds: float = 1.0) -
 
 
 def check(bench: MicroBench, machine: Machine | None = None) -> tuple[Check, ...]:
-    """The figures of ``bench`` that this CPU can be asked for in another way, one row each.
+    """The figures of ``bench`` that this machine can be asked for in another way, one row each.
 
-    Main memory is to be within 20 % of NumPy's triad, and the size of a cache within a factor of two of what the
-    system says; a cache of which the system says nothing has no row.
+    Main memory is to be within 20 % of NumPy's triad, a GPU's of the driver's copy, and the size of a cache within a
+    factor of two of what the system says; a cache of which the system says nothing has no row.
 
     Args:
-        bench: of this CPU, with or without `REFERENCES`.
+        bench: of this machine, with its device's reading of `REFERENCES`; a CPU's is made here if it is not there.
         machine: detected if None.
     """
-    if bench.device != "cpu":
-        raise WorkbenchError(f"NumPy runs on the CPU, got a micro-benchmark of '{bench.device}'; check one of the CPU.")
-    machine = machine or detect()
-    triads = {found.threads: found.value for found in bench.references if found.name == TRIAD.name}
+    reference = REFERENCES[bench.device].name
+    independent = {found.threads: found.value for found in bench.references if found.name == reference}
+    if bench.device != "cpu" and not independent:
+        raise WorkbenchError(
+            f"The check of a GPU expects '{reference}' among the micro-benchmark's references; measure it with "
+            f"references=[REFERENCES['{bench.device}']]."
+        )
     rows = []
     for threads in sorted({found.threads for found in bench.figures}):
-        triad = triads.get(threads) or triad_gbps(threads)
+        beside = independent.get(threads) or triad_gbps(threads)
         limits = (1 - TRIAD_TOLERANCE, 1 + TRIAD_TOLERANCE)
-        rows.append(_row(bench, "memory_bandwidth_gbps", threads, triad, limits))
+        rows.append(_row(bench, "memory_bandwidth_gbps", threads, beside, limits))
+    caches = _gpu_caches() if bench.device == "cuda" else (machine or detect()).cache_kib
     for field, unit in SIZES.items():
-        if field[:2] in machine.cache_kib:
-            told = machine.cache_kib[field[:2]] / unit
+        if field[:2] in caches:
+            told = caches[field[:2]] / unit
             rows.append(_row(bench, field, rows[0].threads, told, (1 / SIZE_FACTOR, SIZE_FACTOR)))
     return tuple(rows)
+
+
+def _gpu_caches() -> dict[str, float]:
+    """KiB by level, as the driver says."""
+    import torch
+
+    return {"l2": torch.cuda.get_device_properties(torch.cuda.current_device()).L2_cache_size / 1024}
 
 
 def _row(bench: MicroBench, name: str, threads: int, independent: float, limits: tuple[float, float]) -> Check:

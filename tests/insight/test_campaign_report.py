@@ -91,6 +91,20 @@ def test_the_report_says_all_this(campaign, tmp_path):
         assert f">{label}</span>" in page
 
 
+def test_where_no_pulse_was_read_the_report_shows_the_rest(campaign, tmp_path):
+    before = watched_attempts(campaign.summary.raw, campaign.config)
+    first = campaign.summary.raw["platform"] == "torch-eager_fp32_t1_b1"
+    for unread in (first, first | True):
+        raw = campaign.summary.raw.assign(pulse_ns=campaign.summary.raw["pulse_ns"].mask(unread))
+        attempts = watched_attempts(raw, campaign.config)
+        assert attempts["slower"].isna().all() == unread.all()
+        assert not (attempts["quarantined"] & ~before["quarantined"] & attempts["slower"].isna()).any()
+        page = campaign_report(
+            campaign.summary._replace(raw=raw), "nasbench201", tmp_path / "report.html", campaign.config
+        ).read_text("utf-8")
+        assert "<h2>Timeline</h2>" in page
+
+
 def test_failures_are_listed_with_their_reasons_and_nothing_is_executed(campaign, tmp_path):
     failures = pd.DataFrame({"platform": ["torch-eager_fp32_t1_b1"], "arch": ["a|b"], "failure": [EVIL]})
     summary = campaign.summary._replace(failures=failures, missing=3, overhead=float("nan"), damaged=["segment-7"])

@@ -114,6 +114,15 @@ def test_every_kind_of_burst_has_a_quiet_level_of_its_own(watch):
     assert made.disturbed(Watched(timing(1), 160, 0.0), "slow runtime")
 
 
+def test_where_the_hosts_pace_does_not_matter_its_pulse_is_not_read(watch):
+    bursts, made = Bursts(), watch([])
+    found = made.burst(bursts, None)
+    assert np.isnan(found.pulse_ns)
+    assert not made.disturbed(found, None)
+    assert bursts.count == 1
+    assert watch([], loads=[0.9, 0.1]).burst(Bursts(), None).foreign_load == 0.1
+
+
 def test_the_wait_ends(watch):
     found = watch(itertools.repeat(200)).burst(Bursts())
     assert found.pulse_ns == 200

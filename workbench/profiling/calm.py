@@ -58,7 +58,7 @@ class Watched(NamedTuple):
 
     Args:
         timing: the samples.
-        pulse_ns: the slower of the pulses before and after.
+        pulse_ns: the slower of the pulses before and after; NaN where the host's pace does not matter.
         foreign_load: processors in use by others meanwhile; NaN where it was too short to tell.
         temperature_c, frequency_mhz: right after it; None where they cannot be read.
         busy_s: seconds in warm-ups and timed runs, those of tries that were given up included.
@@ -98,27 +98,34 @@ class Watch:
         """Nanoseconds of the quiet pulse around bursts of this ``kind``."""
         return quiet_level(np.array(self._of(kind)))
 
-    def burst(self, measure: Callable[[], Timing], kind: str = "", device: str = "cpu") -> Watched:
+    def burst(self, measure: Callable[[], Timing], kind: str | None = "", device: str = "cpu") -> Watched:
         """``measure()`` once the machine is calm, again if it was disturbed; the least disturbed try is returned,
-        with the temperature and clock of ``device``."""
+        with the temperature and clock of ``device``.
+
+        Where ``kind`` is None the host's pace does not matter: its pulse is neither waited for nor read (NaN).
+        """
         tries: list[Watched] = []
         while not tries or (self.disturbed(tries[-1], kind) and len(tries) <= self.config.retries):
             before, load = self._settle(kind), ForeignLoad()
             timing = measure()
             foreign = load.processors()
-            tries.append(Watched(timing, max(before, pulse_ns()), foreign))
-            self._of(kind).append(tries[-1].pulse_ns)
+            pulse = float("nan") if kind is None else max(before, pulse_ns())
+            tries.append(Watched(timing, pulse, foreign))
+            if kind is not None:
+                self._of(kind).append(pulse)
         calmest = min(tries, key=lambda one: (self.disturbed(one, kind), one.pulse_ns))
         now, busy_s = read_conditions(device), sum(one.timing.busy_s for one in tries)
         return calmest._replace(temperature_c=now.temperature_c, frequency_mhz=now.frequency_mhz, busy_s=busy_s)
 
-    def disturbed(self, watched: Watched, kind: str = "") -> bool:
+    def disturbed(self, watched: Watched, kind: str | None = "") -> bool:
         """Whether either sign was beyond what `CalmConfig` accepts."""
-        slow = watched.pulse_ns > self.config.pulse * self.level(kind)
+        slow = kind is not None and watched.pulse_ns > self.config.pulse * self.level(kind)
         return slow or watched.foreign_load > self.config.foreign_load
 
-    def _settle(self, kind: str) -> float:
+    def _settle(self, kind: str | None) -> float:
         """Wait for a quiet pulse, at most `patience_s`; returns the last pulse."""
+        if kind is None:
+            return float("nan")
         accepted, stop = self.config.pulse * self.level(kind), time.perf_counter() + self.config.patience_s
         while (last := pulse_ns()) > accepted and time.perf_counter() < stop:
             time.sleep(0.02)
@@ -172,8 +179,9 @@ def pulse_kind(platform: str) -> str:
 
 
 def quiet_level(pulses: np.ndarray) -> float:
-    """The pulse of the undisturbed machine: a low quantile, as disturbances only ever slow it down."""
-    return float(np.quantile(pulses, 0.1, method="lower"))
+    """The pulse of the undisturbed machine: a low quantile, as disturbances only ever slow it down; NaN of none."""
+    read = pulses[~np.isnan(pulses)]
+    return float(np.quantile(read, 0.1, method="lower")) if len(read) else float("nan")
 
 
 def pulse_ns() -> float:

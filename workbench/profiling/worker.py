@@ -198,7 +198,7 @@ class _Timer:
             self._loaders[platform.backend] = backend.loader(self._network)
         run = self._loaders[platform.backend](platform)
         with pinned(platform.threads), backend.threads(platform.threads):
-            kind = pulse_kind(platform.name)
+            kind = pulse_kind(platform.name) if backend.dispatches else None
             return watch.burst(lambda: time_runs(run, timing, stopwatch=backend.stopwatch), kind, backend.device)
 
 

@@ -20,7 +20,8 @@ class BundledSources(NamedTuple):
     """Bundled measurements, split.
 
     Args:
-        sources: the other platforms on all but the last 100 measured networks; its ``networks`` are the whole space.
+        sources: the other platforms of the same machine on all but the last 100 measured networks; its ``networks`` are
+            the whole space.
         held_out: rows of ``sources.networks`` that were measured, too, but take no part in training.
     """
 
@@ -29,12 +30,14 @@ class BundledSources(NamedTuple):
 
 
 def bundled_sources(platform: str = HELD_OUT_PLATFORM, space: str = "nasbench201") -> BundledSources:
-    """The bundled measurements of ``space`` without ``platform`` and without the last 100 networks.
+    """The bundled measurements of ``space`` on the machine of ``platform``, without this and the last 100 networks.
 
     The rows of the bundled table are in random order, so its last rows are a random sample of the space.
     """
     table = load_table(space, folders=[BUNDLED])
-    devices = tuple(device for device in table.devices if device != platform)
+    hardware = table.cards[platform].hardware if platform in table.cards else None
+    others = (device for device in table.devices if device != platform)
+    devices = tuple(name for name in others if hardware is None or table.cards[name].hardware == hardware)
     networks = encode(space, get_space(space).all())
     rows = networks.rows(table.archs)
     kept = len(rows) - HELD_OUT_NETWORKS

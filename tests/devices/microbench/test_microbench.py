@@ -165,4 +165,5 @@ def test_a_gpu_is_measured_by_the_same_code(machine):
     assert set(bench.at(1)) >= ALWAYS - {"peak_bf16_gflops"}
     assert "parallel_efficiency" not in bench.at(1)
     assert "l3_mib" not in bench.at(1)
+    assert bench.at(1)["l2_bandwidth_gbps"] > 0
     assert all(point.bandwidth_gbps > 0 for point in bench.sweep)

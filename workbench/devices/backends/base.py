@@ -110,6 +110,7 @@ class Backend:
         stopwatch: nanoseconds of one run, after which the run is done. On the host's clock a run must return
             only when it is done.
         device: ``cpu`` or ``cuda``: what computes, and whose conditions decide the time.
+        dispatches: the host starts every operator, so that a slow host makes a slow run.
     """
 
     name: str
@@ -122,6 +123,7 @@ class Backend:
     lacks: Callable[[], str | None] = nothing_lacks
     stopwatch: Callable[[Run], int] = host_stopwatch
     device: str = "cpu"
+    dispatches: bool = True
 
     def prepare(self, network: Network, platform: Platform) -> Run:
         """A callable that does one inference of ``network`` on ``platform``, checked once against eager fp32.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from workbench.devices.backends.base import Backend, Network, Run
-from workbench.devices.backends.torch_cuda import PRECISIONS, cuda_settings, cuda_stopwatch, lacks_gpu, on_gpu
+from workbench.devices.backends import torch_cuda
+from workbench.devices.backends.base import Network, Run
+from workbench.devices.backends.torch_cuda import on_gpu
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from workbench.devices.backends import Platform
@@ -22,18 +25,8 @@ def load(network: Network) -> Callable[[Platform], Run]:
 
     def prepare(platform: Platform) -> Run:
         module, x = on_gpu(network, platform)
-        # Libraries make their handles and plans per stream, and may not do so during a capture: one stream
-        # for both, not the default one, which cannot be captured.
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
         with torch.no_grad():
-            with torch.cuda.stream(stream):
-                for _ in range(WARM_UP):
-                    module(x)
-            torch.cuda.current_stream().wait_stream(stream)
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, stream=stream):
-                output = module(x)
+            graph, output = capture(lambda: module(x))
 
         def run(keep: tuple[object, Tensor] = (module, x)) -> object:  # the graph holds addresses, not references
             graph.replay()
@@ -44,6 +37,22 @@ def load(network: Network) -> Callable[[Platform], Run]:
     return prepare
 
 
-BACKEND = Backend(
-    "cuda_graphs", PRECISIONS, "torch", load, cuda_settings, lacks=lacks_gpu, stopwatch=cuda_stopwatch, device="cuda"
-)
+def capture(call: Callable[[], object]) -> tuple[torch.cuda.CUDAGraph, object]:
+    """The graph of the kernels that ``call`` queues, and what it returned: the buffer that each replay fills."""
+    import torch
+
+    # Libraries make their handles and plans per stream, and may not do so during a capture: one stream
+    # for both, not the default one, which cannot be captured.
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(WARM_UP):
+            call()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, stream=stream):
+        output = call()
+    return graph, output
+
+
+BACKEND = replace(torch_cuda.BACKEND, name="cuda_graphs", load=load, dispatches=False)

@@ -21,7 +21,7 @@ from workbench.config import WorkbenchError
 from workbench.devices.backends import eager_on
 from workbench.devices.detect import Machine, detect
 from workbench.devices.microbench.figures import Figure, SweepPoint, speed_up
-from workbench.devices.microbench.rates import KERNELS, PEAK, Kernel, Reading, readings, summary, with_peak
+from workbench.devices.microbench.rates import GPU_KERNELS, KERNELS, PEAK, Kernel, Reading, readings, summary, with_peak
 from workbench.devices.microbench.sweep import SIZES, hierarchy, read_sweep, working_sets
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ def microbench(
     cores = machine.available_cores if device == "cpu" else 1
     wanted = _checked(_thread_counts(cores) if threads is None else threads)
     sizes, numbers = _plan(machine, device, config)
+    kernels = (*KERNELS, *(GPU_KERNELS if device == "cuda" else ()), *references)
     sweeps: dict[int, list[np.ndarray]] = {count: [] for count in sorted({1, *wanted})}
     found: list[Reading] = []
     started, rounds = time.perf_counter(), 0
@@ -137,7 +138,7 @@ def microbench(
             with backend.threads(count), torch.no_grad():
                 if count in sweeps:
                     sweeps[count].append(read_sweep(sizes, count, arena, backend.stopwatch))
-                for kernel in (*KERNELS, *references) if count in wanted else (PEAK,):
+                for kernel in kernels if count in wanted else (PEAK,):
                     found += readings(kernel, count, arena, backend.stopwatch, config.share_s, config.call_s)
         del arena  # before the next one is made
     if progress:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 LEAST_RUNS = 3
 OPERATORS = 100  # per call of the overhead kernel: more than the clock's resolution
 CHANNELS, SIDE = 128, 28  # of the convolutions: a middle layer of an image network
+PASSES = 100  # over a GPU's working set per call
 TRIAD_SCALAR = 3.0  # STREAM's
 Stopwatch = Callable[[Run], int]
 
@@ -59,6 +60,7 @@ def _matmul(dtype: str) -> Callable[[int, Tensor], tuple[float, Run]]:
 
         a, b = (_random(arena.device, size, size).to(getattr(torch, dtype)) for _ in range(2))
         if dtype == "int8":
+            b = b.t() if arena.is_cuda else b  # the only layout that a GPU's int8 units read
             return 2.0 * size**3, lambda: torch._int_mm(a, b)
         out = torch.empty_like(a)
         return 2.0 * size**3, lambda: torch.mm(a, b, out=out)
@@ -119,6 +121,22 @@ def _dispatch(operators: int, arena: Tensor) -> tuple[float, Run]:
     return float(operators), run
 
 
+def _passes(set_mib: int, arena: Tensor) -> tuple[float, Run]:
+    """Additions over one working set again and again, replayed as a CUDA graph so that the host's gaps do not count."""
+    import torch
+
+    from workbench.devices.backends.cuda_graphs import capture
+
+    a, b, c = thirds(arena[: set_mib << 18])
+
+    def add() -> None:
+        for _ in range(PASSES):
+            torch.add(b, c, out=a)
+
+    graph, _ = capture(add)
+    return 3.0 * a.nbytes * PASSES, graph.replay
+
+
 DENSE = "conv_fp32_gflops"
 PEAK = Kernel("peak_fp32_gflops", tuple(320 * 2**power for power in range(6)), _matmul("float32"))
 
@@ -134,6 +152,10 @@ KERNELS = (
     Kernel("memory_bandwidth_gbps", (1,), _triad),
     Kernel("launch_overhead_us", (OPERATORS,), _dispatch),
 )
+
+#: Of a GPU only. A CPU's caches are read in the sweep that finds them; on a GPU no one kernel reads a small set fast
+#: enough, and so the fastest of these sets, some of which its L2 holds, stands for it.
+GPU_KERNELS = (Kernel("l2_bandwidth_gbps", tuple(2**power for power in range(7)), _passes),)
 
 #: Products that count only where they are faster than fp32: slower ones are emulated, and no backend uses them. (An
 #: emulated bf16 product is what bf16 networks get.)

@@ -48,8 +48,8 @@ def reference_timeline(
         frame: one row per platform and pass over the references: ``platform``, ``started_at`` (seconds) and ``drift``
             (a share).
         bursts: one row per burst: ``platform``, ``started_at``, ``reference``, ``quarantined`` and ``again`` (bool: a
-            reference's, not to be trusted, a repetition), ``slower`` (of the pulse, a share) and ``foreign_load``
-            (processors; NaN where it was too short to tell).
+            reference's, not to be trusted, a repetition), ``slower`` (of the pulse, a share; NaN where it was not read)
+            and ``foreign_load`` (processors; NaN where it was too short to tell).
         drift, slower, foreign_load: what is accepted of each.
 
     Raises:
@@ -57,9 +57,7 @@ def reference_timeline(
     """
     name = "reference-timeline"
     passes = checked(frame, name, words=["platform"], numbers=["started_at", "drift"])
-    bursts = checked(
-        bursts, name, words=["platform", "reference", "quarantined", "again"], numbers=["started_at", "slower"]
-    )
+    bursts = checked(bursts, name, words=["platform", "reference", "quarantined", "again"], numbers=["started_at"])
     limits = finite([drift, slower, foreign_load], f"The {name} figure", "limits", positive=True)
     bursts = bursts.sort_values("started_at", kind="stable", ignore_index=True)
     platforms = list(dict.fromkeys([*bursts["platform"], *passes["platform"]]))

@@ -23,7 +23,6 @@ from workbench.devices.device import read_cards, write_cards
 from workbench.profiling.reduce import tables_in
 from workbench.spaces import SPACES, get_space
 
-
 DOUBTED = 0.5  # share of a column in quarantine beyond which it is left out
 
 

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.predictor.hodm import HODM, CrossAttention, Hardware, HODMConfig, Operators
+from workbench.predictor.hodm import HODM, CrossAttention, Hardware, HODMConfig, Operators, totals_of
 
 V, F, Q, H, G, D, A = 7, 5, 3, 6, 4, 2, 9  # operators, features, quantities, entries, descriptors, devices, networks
 CAPABILITIES = 2  # the first entries hear every operator
@@ -59,7 +59,7 @@ OPERATORS, HARDWARE, COUNTS = tokens()
 def latency(
     operators: Operators = OPERATORS, hardware: Hardware = HARDWARE, counts: torch.Tensor = COUNTS
 ) -> torch.Tensor:
-    return MODEL.latency(MODEL(operators, hardware), operators, counts)
+    return MODEL.latency(MODEL(operators, hardware), counts, totals_of(operators, counts))
 
 
 def test_shapes():
@@ -248,13 +248,21 @@ def test_attention_masks_before_the_softmax():
     torch.testing.assert_close(attention[..., keep], attention_without)
 
 
+def test_an_operator_costs_the_same_whichever_others_are_asked_for():
+    asked = torch.arange(len(OPERATORS.features)) % 2 == 0
+    whole, some = MODEL(OPERATORS, HARDWARE), MODEL(OPERATORS, HARDWARE, asked)
+    torch.testing.assert_close(some.costs, whole.costs[:, asked])
+    torch.testing.assert_close(some.summary, whole.summary)
+    torch.testing.assert_close(some.op_attention[:, -1], whole.op_attention[:, -1, :, asked])
+
+
 def test_training_survives_a_device_of_which_nothing_is_known():
     with torch.enable_grad():
         model = build()
         known = HARDWARE.known.clone()
         known[0] = False
         hardware = HARDWARE._replace(known=known)
-        model.latency(model(OPERATORS, hardware), OPERATORS, COUNTS).sum().backward()
+        model.latency(model(OPERATORS, hardware), COUNTS, totals_of(OPERATORS, COUNTS)).sum().backward()
     assert all(parameter.grad.isfinite().all() for parameter in model.parameters() if parameter.grad is not None)
 
 

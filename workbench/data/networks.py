@@ -25,7 +25,7 @@ from workbench.spaces import blocks, get_space
 OPERATOR_FEATURES = (*FEATURES, "live")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # equal is only the same: what is made of it can be kept
 class Networks:
     """`a` networks of one space.
 

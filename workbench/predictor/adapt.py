@@ -268,7 +268,8 @@ def _means(
 def _heaviest(
     weights: np.ndarray, hypotheses: list[tuple[int, ...]], grid: np.ndarray, most: int = MEMBERS
 ) -> tuple[Model, ...]:
-    order = np.argsort(-weights, axis=None)[:most]
+    likely = np.argpartition(-weights, min(most, weights.size) - 1, axis=None)[:most]
+    order = likely[np.argsort(-weights.ravel()[likely])]
     mass = np.cumsum(weights.ravel()[order])
     order = order[: int(np.searchsorted(mass, 0.99)) + 1]
     total = weights.ravel()[order].sum()

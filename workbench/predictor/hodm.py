@@ -69,10 +69,11 @@ class Dialogue(NamedTuple):
     """What the dialogue says.
 
     Args:
-        costs: `d x v x q` relative latency of one copy of each operator, by physical quantity.
+        costs: `d x v x q` relative latency of one copy of each operator (of those asked for), by physical quantity.
         summary: `d x c` what the hardware tokens say on average.
         op_attention: `d x rounds x heads x v x h`; rows sum to one over known entries.
-        hardware_attention: `d x rounds x heads x h x v`; rows sum to one over the operators heard.
+        hardware_attention: `d x rounds x heads x h x v`; rows sum to one over the operators heard. Where only some
+            operators were asked for, both are of the last round alone.
     """
 
     costs: Tensor
@@ -94,18 +95,23 @@ class CrossAttention(nn.Module):
     def forward(self, queries: Tensor, keys: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         """``queries`` `d x n x c`, ``keys`` `d x m x c`, ``bias`` broadcast to `d x n x m` -> `d x n x c`, the map.
 
+        Either may have a first axis of 1, the same tokens for all devices, which are then worked on once.
         A bias of minus infinity masks a key: it gets attention exactly 0. A query whose keys are all masked hears
         nothing (zero), not an average.
         """
-        d, n, c = queries.shape
-        split = (d, -1, self.heads, c // self.heads)
-        query = self.query(queries).view(split).transpose(1, 2)
-        key, value = self.key_value(keys).chunk(2, dim=-1)
-        key, value = key.view(split).transpose(1, 2), value.view(split).transpose(1, 2)
-        scores = query @ key.transpose(-1, -2) / math.sqrt(c // self.heads) + bias[:, None]  # d x heads x n x m
+        query = self._split(self.query(queries))
+        key, value = (self._split(part) for part in self.key_value(keys).chunk(2, dim=-1))
+        scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1]) + bias[:, None]  # d x heads x n x m
         deaf = bias.isneginf().all(-1, keepdim=True)[:, None]
-        attention = scores.masked_fill(deaf, 0.0).softmax(-1).masked_fill(deaf, 0.0)
-        return self.out((attention @ value).transpose(1, 2).reshape(d, n, c)), attention
+        if deaf.any():
+            attention = scores.masked_fill(deaf, 0.0).softmax(-1).masked_fill(deaf, 0.0)
+        else:
+            attention = scores.softmax(-1)
+        return self.out((attention @ value).transpose(1, 2).flatten(2)), attention
+
+    def _split(self, tokens: Tensor) -> Tensor:
+        """`d x n x c` as `d x heads x n x c / heads`."""
+        return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
 class Listener(nn.Module):
@@ -151,25 +157,32 @@ class HODM(nn.Module):
             self.correct[-1].weight.zero_()
             self.correct[-1].bias.zero_()
 
-    def forward(self, operators: Operators, hardware: Hardware) -> Dialogue:
-        """The dialogue of `d` devices with `v` operators. Unknown entries change nothing."""
+    def forward(self, operators: Operators, hardware: Hardware, asked: Tensor | None = None) -> Dialogue:
+        """The dialogue of `d` devices with `v` operators. Unknown entries change nothing.
+
+        In the last round only the operators that are ``asked`` for (`v` bool, all if None) still have to listen.
+        """
         d = len(hardware.values)
-        ops = self.embed_operator(operators.features).expand(d, -1, -1)  # d x v x c
+        ops = self.embed_operator(operators.features)[None]  # 1 x v x c until they have listened
         entries = self.embed_entry(hardware.descriptors).expand(d, -1, -1)  # d x h x c
         values = hardware.values.where(hardware.known, 0.0)[..., None]
         device = entries + self.embed_value(torch.cat([entries, values], -1))
         heard = hardware.hears.log()[None]  # never heard: minus infinity
         known = torch.zeros_like(hardware.values).masked_fill(~hardware.known, -math.inf)[:, None]
         op_maps, hardware_maps = [], []
-        for hardware_listens, operators_listen in zip(self.hardware_listens, self.operators_listen, strict=True):
+        for number, (hardware_listens, operators_listen) in enumerate(
+            zip(self.hardware_listens, self.operators_listen, strict=True), start=1
+        ):
             device, hardware_map = hardware_listens(device, ops, heard)
+            if asked is not None and number == len(self.operators_listen):
+                ops, op_maps, hardware_maps = ops[:, asked], [], []
             ops, op_map = operators_listen(ops, device, known)
             hardware_maps.append(hardware_map)
             op_maps.append(op_map)
         rates = nn.functional.softplus(self.rate(ops))  # d x v x q
         shares = hardware.known / hardware.known.sum(1, keepdim=True).clamp(min=1)
         return Dialogue(
-            costs=rates * operators.quantities,
+            costs=rates * (operators.quantities if asked is None else operators.quantities[asked]),
             summary=(device * shares[..., None]).sum(1),
             op_attention=torch.stack(op_maps, 1),
             hardware_attention=torch.stack(hardware_maps, 1),
@@ -181,7 +194,12 @@ class HODM(nn.Module):
         pairs = torch.cat([totals[:, None].expand(-1, d, -1), summary[None].expand(a, -1, -1)], -1)
         return self.correct(pairs).squeeze(-1)
 
-    def latency(self, dialogue: Dialogue, operators: Operators, counts: Tensor) -> Tensor:
-        """Relative latency `a x d` of networks with ``counts`` `a x v` copies of each operator."""
-        totals = (counts @ operators.quantities).log1p()
+    def latency(self, dialogue: Dialogue, counts: Tensor, totals: Tensor) -> Tensor:
+        """Relative latency `a x d` of networks with ``counts`` `a x v` copies of each operator asked for and ``totals``
+        of all."""
         return counts @ dialogue.costs.sum(-1).T + self.correction(totals, dialogue.summary)
+
+
+def totals_of(operators: Operators, counts: Tensor) -> Tensor:
+    """Logarithms of the physical quantities `a x q` of networks with ``counts`` `a x v` copies of each operator."""
+    return (counts @ operators.quantities).log1p()

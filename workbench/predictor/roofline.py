@@ -76,8 +76,8 @@ class Expectation(NamedTuple):
     def __call__(self, counts: np.ndarray, source: np.ndarray) -> np.ndarray:
         """`a` relative latency of networks with ``counts`` `a x v` (operators beyond `v` cost nothing) that the source
         devices take ``source`` `a x d` for."""
-        known = counts[:, : len(self.cost)].astype(np.float64)
-        return np.maximum(known @ self.cost + source @ self.weights, LEAST)
+        known = counts[:, : len(self.cost)]
+        return np.maximum(known @ self.cost.astype(known.dtype) + source @ self.weights, LEAST)  # counts are many
 
 
 class ZeroShot:

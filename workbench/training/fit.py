@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from workbench.describe.capability import ENTRIES, capability_vector
 from workbench.describe.design import Design
 from workbench.describe.signature import signature
 from workbench.devices.device import DeviceCard
-from workbench.predictor.hodm import HODM, Dialogue, Hardware, HODMConfig, Operators
+from workbench.predictor.hodm import HODM, Dialogue, Hardware, HODMConfig, Operators, totals_of
 from workbench.predictor.method import Sources
 from workbench.training.losses import LOSSES
 
@@ -106,8 +107,16 @@ class Pretrained:
     ) -> np.ndarray:
         """Latency in ms of the networks in ``rows`` (all if absent) for `d` readings: `a x d`."""
         _, scale = signature(probe_ms, known)
-        dialogue = self.dialogue(probe_ms, card, known)
-        return self.model.latency(dialogue, self.operators, self.counts[rows]).double().numpy() * scale
+        counts, asked = self.counts[rows], None
+        if len(counts) < len(self.counts):
+            asked = counts.any(0)
+            counts = counts[:, asked]
+        dialogue = self.model(self.operators, self.hardware(probe_ms, card, known), asked)
+        return self.model.latency(dialogue, counts, self._totals[rows]).double().numpy() * scale
+
+    @cached_property
+    def _totals(self) -> Tensor:
+        return totals_of(self.operators, self.counts)
 
 
 def token_tensors(networks: Networks, design: Design, probes: np.ndarray) -> tuple[Operators, Tensor, Tensor, Tensor]:
@@ -152,7 +161,7 @@ def pretrain(
         used = (networks.sum(0) + hears[len(ENTRIES) :].sum(0)) > 0
         ops = Operators(operators.features[used], operators.quantities[used])
         hardware = Hardware(descriptors, hears[:, used], batch.values, batch.known)
-        predicted = model.latency(model(ops, hardware), ops, networks[:, used])
+        predicted = model.latency(model(ops, hardware), networks[:, used], totals_of(ops, networks[:, used]))
         loss = measure(predicted, batch.latency, batch.measured, config.huber)
         optimiser.zero_grad()
         loss.backward()

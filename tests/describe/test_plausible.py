@@ -33,6 +33,14 @@ def test_latencies_are_positive_additive_and_repeatable(card):
     assert not np.array_equal(latencies, draw(card, seed=1))
 
 
+def test_a_cuda_graph_launches_in_less_time_than_a_framework():
+    small = replace(CARD, batch_size=1)
+    eager, graph = (draw(replace(small, runtime=f"{name} 2.11.0")).mean() for name in ("torch_cuda", "cuda_graphs"))
+    assert graph < eager / 3
+    told = replace(small, launch_overhead_us=5.0)
+    np.testing.assert_array_equal(draw(told), draw(replace(told, runtime="cuda_graphs")))
+
+
 def test_every_usual_family_has_its_figures():
     assert set(FAMILIES) == set(USUAL)
 

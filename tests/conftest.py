@@ -8,8 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
+
+settings.register_profile("unhurried", deadline=None)  # another busy process must fail no test
+settings.load_profile("unhurried")
 
 
 def in_ci() -> bool:

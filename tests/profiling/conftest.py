@@ -9,7 +9,6 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import settings
 
 from workbench.config import WorkbenchError
 from workbench.devices.detect import detect
@@ -20,9 +19,6 @@ from workbench.profiling.passes import CampaignConfig
 from workbench.profiling.quality import QualityConfig
 from workbench.profiling.reduce import KEYS
 from workbench.profiling.timing import TimingConfig
-
-settings.register_profile("unhurried", deadline=None)  # another busy process must fail no test
-settings.load_profile("unhurried")
 
 QUICK = CampaignConfig(
     timing=TimingConfig(

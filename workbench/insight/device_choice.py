@@ -11,13 +11,13 @@ from workbench.data.table import LatencyTable
 from workbench.devices.device import CAPABILITY_FIELDS, DeviceCard, catalog
 from workbench.insight.comparison import shown
 from workbench.insight.device_map import DeviceMap, map_devices
+from workbench.insight.html_table import html_table
 from workbench.insight.labels import spoken, unit_of
 from workbench.insight.show import fields_html
 
 HOW = ("hardware", "family", "precision", "batch_size", "runtime", "threads", "passport")  # it was run
 MAPPED = 300  # networks, at most: more move no point that could be seen
 
-EDGE = "border-bottom:1px solid var(--jp-border-color2,#ddd);padding:3px 10px;text-align:"
 #: A source's number, in a narrow column of its own: raised digits would read as powers.
 NOTE = "display:inline-block;width:2.4em;text-align:left;padding-left:0.3em;opacity:0.65;font-size:75%"
 UNKNOWN = '<span title="unknown" style="opacity:0.6">–</span>'
@@ -81,26 +81,17 @@ def cards_html(cards: Mapping[str, DeviceCard]) -> str:
             f"beside the table, or choose other devices."
         )
     sources: dict[str, int] = {}
-    body = "".join(_row(field, cards, sources) for field in rows)
-    heads = "".join(f"<th scope='col' style='{EDGE}right'>{html.escape(name)}</th>" for name in cards)
-    head = f"<th scope='col' style='{EDGE}left'>Field</th><th scope='col' style='{EDGE}left'>Unit</th>{heads}"
+    body = [
+        [html.escape(spoken(field)), html.escape(unit_of(field)), *(_cell(field, c, sources) for c in cards.values())]
+        for field in rows
+    ]
+    table = html_table(["Field", "Unit", *cards], body, right=range(2, 2 + len(cards)))
     listed = "".join(f"<li>{html.escape(text)}</li>" for text in sources)
     below = f"<details><summary>Sources ({len(sources)})</summary><ol>{listed}</ol></details>" if sources else ""
     bare = [name for name, card in cards.items() if not card.known()]
     if bare:
         below = f"<p>No card: {html.escape(', '.join(bare))}. What is known of them are latencies.</p>{below}"
-    return (
-        "<div style='overflow-x:auto'><table style='border-collapse:collapse;line-height:1.4'>"
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{below}"
-    )
-
-
-def _row(field: str, cards: Mapping[str, DeviceCard], sources: dict[str, int]) -> str:
-    cells = "".join(f"<td style='{EDGE}right'>{_cell(field, card, sources)}</td>" for card in cards.values())
-    return (
-        f"<tr><th scope='row' style='{EDGE}left;font-weight:normal'>{html.escape(spoken(field))}</th>"
-        f"<td style='{EDGE}left'>{html.escape(unit_of(field))}</td>{cells}</tr>"
-    )
+    return f"{table}{below}"
 
 
 def _cell(field: str, card: DeviceCard, sources: dict[str, int]) -> str:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from workbench.insight.html_table import html_table
 from workbench.insight.labels import heading, spoken, unit_of, written
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 
 #: Set to 1 where notebooks run without a reader: panels then show figures that a saved notebook keeps, and no widgets.
 STATIC = "WORKBENCH_STATIC"
-
-EDGE = "border-bottom:1px solid var(--jp-border-color2,#ddd);padding:3px 12px 3px 0;text-align:left"
-TABLE = "border-collapse:collapse;line-height:1.4;max-width:75em"
 
 #: Figures have one palette. On a dark page they are inverted and turned back to their hues, at once when the theme
 #: changes, which no Python process could notice. ipywidgets draws the arrows of its lists black on any page.
@@ -85,15 +83,9 @@ def fields_html(fields: Mapping[str, object]) -> str:
     """What is known of ``fields`` as a table of field, value and, where there are any, units."""
     known = _known(fields)
     units = any(map(unit_of, known))
-    rows = "".join(
-        f"<tr><th scope='row' style='{EDGE};font-weight:normal'>{html.escape(spoken(name))}</th>"
-        f"<td style='{EDGE};overflow-wrap:anywhere'>{html.escape(written(value))}</td>"
-        + (f"<td style='{EDGE}'>{html.escape(unit_of(name))}</td></tr>" if units else "</tr>")
-        for name, value in known.items()
-    )
-    columns = ("Field", "Value", "Unit") if units else ("Field", "Value")
-    heads = "".join(f"<th scope='col' style='{EDGE}'>{name}</th>" for name in columns)
-    return f"<table style='{TABLE}'><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+    columns = 3 if units else 2
+    rows = ([spoken(name), written(value), unit_of(name)][:columns] for name, value in known.items())
+    return html_table(("Field", "Value", "Unit")[:columns], (map(html.escape, row) for row in rows))
 
 
 def show_fields(fields: Mapping[str, object]) -> None:

@@ -97,7 +97,7 @@ def test_a_new_widget_hears_clicks_too(panel):
 def test_every_method_can_be_chosen(panel, method):
     panel.set(method=method)
     assert panel.message == ""
-    assert f'font-weight:600;">{METHODS[method]}' in panel.scores.value
+    assert f"font-weight:bold'>{METHODS[method]}</th>" in panel.scores.value
 
 
 def test_a_model_can_be_chosen_where_there_is_one():

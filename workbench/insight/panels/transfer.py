@@ -12,6 +12,7 @@ import numpy as np
 
 from workbench.config import WorkbenchError
 from workbench.data.table import LatencyTable
+from workbench.insight.html_table import html_table
 from workbench.insight.labels import plural
 from workbench.insight.panels.panel import Held, Panel
 from workbench.insight.panels.slot import FigureSlot
@@ -36,11 +37,6 @@ SHOWN = {  # metric -> title, format, scale
     "coverage90": ("Coverage of the 90 % interval (%)", "{:.0f}", 100),
     "width90": ("Its width (% of the prediction)", "{:.0f}", 100),
 }
-CELL = '<t{kind} {scope}style="text-align:{align};padding:2px 14px 2px 0;{more}">{text}</t{kind}>'
-TABLE = (
-    '<table style="border-collapse:collapse;line-height:1.5"><caption style="text-align:left">{}</caption>{}</table>'
-)
-RULE = "border-bottom:1px solid var(--jp-border-color2,#ccc);"
 CODE = """from workbench.data.sources import load_table
 from workbench.insight.transfer_study import TransferStudy
 
@@ -182,26 +178,12 @@ class TransferPanel(Panel):
 def scores_html(look: Look, origin: str) -> str:
     """The method and its floors, one row each."""
     heads = ["Method", *(title for title, _, _ in SHOWN.values())]
-    rows = [_row(heads, "h", 'scope="col" ', RULE)]
-    for place, (_, scores) in enumerate(look.scores.iterrows()):
-        cells = [METHODS[scores["method"]]]
-        cells += [form.format(scale * scores[metric]) for metric, (_, form, scale) in SHOWN.items()]
-        rows.append(_row(cells, "d", "", "" if place else "font-weight:600;"))
-    return TABLE.format(html.escape(f"{origin} Latencies read: {look.reads}."), "".join(rows))
-
-
-def _row(cells: Sequence[str], kind: str, scope: str, more: str) -> str:
-    text = [
-        CELL.format(
-            kind=kind,
-            scope=scope,
-            align="right" if place else "left;white-space:nowrap",
-            more=more,
-            text=html.escape(cell),
-        )
-        for place, cell in enumerate(cells)
-    ]
-    return f"<tr>{''.join(text)}</tr>"
+    rows = []
+    for _, scores in look.scores.iterrows():
+        told = [form.format(scale * scores[metric]) for metric, (_, form, scale) in SHOWN.items()]
+        rows.append([html.escape(METHODS[scores["method"]]), *told])
+    caption = f"{origin} Latencies read: {look.reads}."
+    return html_table(heads, rows, caption=caption, right=range(1, len(heads)), strong=[0])
 
 
 def _remark(look: Look, study: TransferStudy, unknown: int) -> str | None:

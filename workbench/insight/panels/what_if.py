@@ -14,6 +14,7 @@ from workbench.data.table import LatencyTable
 from workbench.insight import figures
 from workbench.insight.comparison import shown
 from workbench.insight.device_choice import DeviceChoice
+from workbench.insight.html_table import html_table
 from workbench.insight.labels import split_unit, spoken
 from workbench.insight.panels.panel import Panel
 from workbench.insight.panels.slot import FigureSlot
@@ -34,7 +35,6 @@ NOTE = (
     "plausible devices take with the changed card and with its own: the software stays what it is. Cache sizes only "
     "widen the intervals: the rooflines know of no caches."
 )
-EDGE = "border-bottom:1px solid var(--jp-border-color2,#ddd);padding:2px 12px 2px 0;text-align:"
 CODE = """from workbench.data.sources import load_table
 from workbench.insight import figures
 from workbench.insight.what_if import WhatIf, base_of
@@ -123,26 +123,20 @@ class WhatIfPanel(Panel):
 
 def card_html(study: WhatIf, change: Change) -> str:
     """The figures that can be turned, as they are and changed, and where the base is from."""
-    heads = ("Capability", "Unit", "as it is", "changed", "")
-    rows = ["".join(f'<th scope="col" style="{EDGE}{_side(place)}">{head}</th>' for place, head in enumerate(heads))]
+    heads = ("Capability", "Unit", "As it is", "Changed", "")
+    rows = []
     for name in TURNED:
         before, after = getattr(study.card, name), getattr(change.card, name)
         if before is None:
             continue
-        cells = (
-            html.escape(spoken(name)),
-            html.escape(split_unit(name)[1].replace("count", "")),
-            shown(before),
-            f"<b>{shown(after)}</b>" if after != before else shown(after),
-            "assumed: not on the card" if name in study.assumed else "",
+        rows.append(
+            (
+                html.escape(spoken(name)),
+                html.escape(split_unit(name)[1].replace("count", "")),
+                shown(before),
+                f"<b>{shown(after)}</b>" if after != before else shown(after),
+                "assumed: not on the card" if name in study.assumed else "",
+            )
         )
-        rows.append("".join(f'<td style="{EDGE}{_side(place)}">{cell}</td>' for place, cell in enumerate(cells)))
-    body = "".join(f"<tr>{row}</tr>" for row in rows)
-    return (
-        f'<p style="line-height:1.5;max-width:70em">{html.escape(study.base.how)} {html.escape(NOTE)}</p>'
-        f'<table style="border-collapse:collapse;line-height:1.4">{body}</table>'
-    )
-
-
-def _side(place: int) -> str:
-    return "right" if place in (2, 3) else "left"
+    told = f'<p style="line-height:1.5;max-width:70em">{html.escape(study.base.how)} {html.escape(NOTE)}</p>'
+    return told + html_table(heads, rows, right=(2, 3))

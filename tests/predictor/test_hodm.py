@@ -248,6 +248,14 @@ def test_attention_masks_before_the_softmax():
     torch.testing.assert_close(attention[..., keep], attention_without)
 
 
+def test_entries_that_no_device_knows_can_be_left_out():
+    known = HARDWARE.known.clone()
+    known[:, 1] = False
+    hardware = HARDWARE._replace(known=known)
+    assert hardware.told().values.shape[1] == hardware.values.shape[1] - 1
+    torch.testing.assert_close(MODEL(OPERATORS, hardware.told()).costs, MODEL(OPERATORS, hardware).costs)
+
+
 def test_an_operator_costs_the_same_whichever_others_are_asked_for():
     asked = torch.arange(len(OPERATORS.features)) % 2 == 0
     whole, some = MODEL(OPERATORS, HARDWARE), MODEL(OPERATORS, HARDWARE, asked)

@@ -111,7 +111,7 @@ class Pretrained:
         if len(counts) < len(self.counts):
             asked = counts.any(0)
             counts = counts[:, asked]
-        dialogue = self.model(self.operators, self.hardware(probe_ms, card, known), asked)
+        dialogue = self.model(self.operators, self.hardware(probe_ms, card, known).told(), asked)
         return self.model.latency(dialogue, counts, self._totals[rows]).double().numpy() * scale
 
     @cached_property

@@ -51,8 +51,15 @@ def test_of_a_gpu_its_own_temperature_and_clock_count(monkeypatch):
     def without_nvml():
         raise ModuleNotFoundError
 
-    monkeypatch.setattr(torch.cuda, "clock_rate", without_nvml)
-    assert read_conditions("cuda")[:2] == (None, None)
+    class NotSupported(Exception):  # as NVML's are
+        pass
+
+    def untold():
+        raise NotSupported
+
+    for silent in (without_nvml, untold):
+        monkeypatch.setattr(torch.cuda, "clock_rate", silent)
+        assert read_conditions("cuda")[:2] == (None, None)
 
 
 @affinity

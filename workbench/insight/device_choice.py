@@ -17,6 +17,7 @@ from workbench.insight.show import fields_html
 
 HOW = ("hardware", "family", "precision", "batch_size", "runtime", "threads", "passport")  # it was run
 MAPPED = 300  # networks, at most: more move no point that could be seen
+ENOUGH = 60  # networks that show where a device lies
 
 #: A source's number, in a narrow column of its own: raised digits would read as powers.
 NOTE = "display:inline-block;width:2.4em;text-align:left;padding-left:0.3em;opacity:0.65;font-size:75%"
@@ -61,6 +62,9 @@ class DeviceChoice:
             for name in key:
                 lookup("measured device", dict.fromkeys(self.table.devices), name)
             chosen = self.table.frame[list(key)].dropna()
+            everywhere = chosen.loc[self.table.frame.loc[chosen.index].notna().all(axis=1)]
+            if len(everywhere) >= min(ENOUGH, len(chosen)):  # then no device is missing on the map
+                chosen = everywhere
             some = chosen.sample(min(MAPPED, len(chosen)), random_state=0).sort_index()
             others = [name for name in self.table.devices if name not in key]
             known = LatencyTable(self.table.space, self.table.frame.loc[some.index, others], self.table.cards)

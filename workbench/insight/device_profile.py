@@ -38,7 +38,8 @@ NEIGHBOURS = 4
 
 
 def networks_to_measure(space: str, count: int, probes: int, seed: int) -> tuple[list[str], list[str]]:
-    """``count`` networks that the bundled devices were measured on: probes chosen by DBSel, the others at random.
+    """``count`` networks that the bundled devices were measured on (all of them, where that many were measured on all):
+    probes chosen by DBSel, the others at random.
 
     Returns:
         All of them, the probes first, and the probes.
@@ -54,8 +55,10 @@ def networks_to_measure(space: str, count: int, probes: int, seed: int) -> tuple
         )
     networks, generator = encode(space, table.archs), np.random.default_rng(seed)
     design = build_design(networks, np.arange(len(networks)), table.frame.to_numpy())
-    chosen = [table.archs[row] for row in choose_probes(design, probes, generator, selector=None)]
-    others = [arch for arch in table.archs if arch not in set(chosen)]
+    everywhere = np.flatnonzero(table.frame.notna().all(axis=1))
+    rows = everywhere if len(everywhere) >= count else np.arange(len(table.archs))
+    chosen = [table.archs[row] for row in choose_probes(design, probes, generator, None, rows)]
+    others = [table.archs[row] for row in rows if table.archs[row] not in set(chosen)]
     drawn = generator.permutation(len(others))[: count - probes]
     return [*chosen, *(others[index] for index in drawn)], chosen
 

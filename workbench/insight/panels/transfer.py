@@ -182,8 +182,8 @@ def scores_html(look: Look, origin: str) -> str:
     for _, scores in look.scores.iterrows():
         told = [form.format(scale * scores[metric]) for metric, (_, form, scale) in SHOWN.items()]
         rows.append([html.escape(METHODS[scores["method"]]), *told])
-    caption = f"{origin} Latencies read: {look.reads}."
-    return html_table(heads, rows, caption=caption, right=range(1, len(heads)), strong=[0])
+    table = html_table(heads, rows, caption="Scores on the checks", right=range(1, len(heads)), strong=[0])
+    return f'<p style="margin:4px 0;max-width:75em">{html.escape(origin)} Latencies read: {look.reads}.</p>{table}'
 
 
 def _remark(look: Look, study: TransferStudy, unknown: int) -> str | None:

@@ -20,6 +20,7 @@ DATA = """(title) => Array.from(document.querySelectorAll('.jp-OutputArea .js-pl
     .filter((plot) => plot.layout?.meta?.title === title && plot.calcdata)
     .map((plot) => JSON.stringify(plot.calcdata.map((trace) => trace.map((point) => [point.x, point.y]))))[0] ?? ''"""
 CHANGED = f"([title, before]) => {{ const now = ({DATA})(title); return now !== '' && now !== before; }}"
+DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 # Whether the panel has followed the slider to its last position, not only to one on the way.
 DOUBLED = """() => {
     const rows = Array.from(document.querySelectorAll('.jp-OutputArea tr'));
@@ -48,10 +49,13 @@ def test_sliders_and_clicks_change_the_figures(dark, open_notebook, artifacts, t
     page.wait_for_function(CHANGED, arg=[AGAINST, data[AGAINST]], timeout=60_000)
     page.get_by_text("Latencies read: 7.").wait_for(timeout=30_000)
 
+    seven = page.evaluate(DATA, AGAINST)
     button = page.get_by_role("button", name="Measure the least certain network")
     button.focus()
     page.keyboard.press("Enter")
     page.get_by_text("Latencies read: 8.").wait_for(timeout=30_000)
+    page.wait_for_function(CHANGED, arg=[AGAINST, seven], timeout=60_000)
+    page.evaluate(DRAWN)  # a click on a point that is about to be drawn anew is lost
 
     point = page.locator(".js-plotly-plot").first.locator(".scatterlayer .trace").last.locator(".points path").first
     point.hover(force=True)

@@ -71,8 +71,9 @@ FAMILIES = {
 }  # fmt: skip
 UNKNOWN_FAMILY = Family(Guess(16, 1.0), Guess(2.0, 0.5), Guess(0.3, 0.8), Guess(10, 1.2))
 
-#: Microseconds per launch of runtimes that do not launch as a framework does. In a CUDA graph kernels of 2.9 us follow
-#: one another every 3.4 us (Gray, "Getting started with CUDA graphs", NVIDIA 2019), small ones in about a microsecond.
+#: Microseconds per launch of runtimes that do not launch as a framework does. A CUDA graph pays the host's work once for
+#: all its kernels (CUDA Programming Guide, 4.2); a microsecond for what the device itself takes between two small
+#: kernels is an estimate, right to a factor of two either way.
 LAUNCH_US = {"cuda_graphs": Guess(1.0, 0.7)}
 
 #: What a device without the figure may have: cores, and 10^9 bytes per second.

@@ -71,8 +71,8 @@ FAMILIES = {
 }  # fmt: skip
 UNKNOWN_FAMILY = Family(Guess(16, 1.0), Guess(2.0, 0.5), Guess(0.3, 0.8), Guess(10, 1.2))
 
-#: Microseconds per launch of runtimes that do not launch as a framework does. A CUDA graph pays the host's work once for
-#: all its kernels (CUDA Programming Guide, 4.2); a microsecond for what the device itself takes between two small
+#: Microseconds per launch of runtimes that do not launch as a framework does. A CUDA graph pays the host's work once
+#: for all its kernels (CUDA Programming Guide, 4.2); a microsecond for what the device itself takes between two small
 #: kernels is an estimate, right to a factor of two either way.
 LAUNCH_US = {"cuda_graphs": Guess(1.0, 0.7)}
 

@@ -209,6 +209,33 @@ def test_models_carry_nearly_all_the_weight():
     assert len(everything.models) > 1
 
 
+def test_moments_are_those_of_the_mixture_of_its_members():
+    """Each member's posterior by itself, by the textbook (Rasmussen and Williams 2006, equations 2.23 and 2.24)."""
+    probe_ms = noisy(0.1)[PROBES]
+    probe_ms[3] *= 2.5
+    posterior = adapt(BLOCKS, PROBES, probe_ms, [shaped("truth", noisy(0.3, seed=2), PROBES, probe_ms)])
+    assert any(model.outliers for model in posterior.models)
+    rows, others = OTHERS[:7], OTHERS[5:9]
+    relative, means, spreads, noises = probe_ms / posterior.scale, [], [], []
+    for model in posterior.models:
+        features = np.concatenate([s * block for s, block in zip(model.scales, BLOCKS, strict=True)], axis=1)
+        kernel = model.spread**2 * (features @ features.T + 1)
+        errors = model.noise**2 * np.maximum(relative, 0.05)
+        errors[list(model.outliers)] += 1.0
+        gain = kernel[:, PROBES] @ np.linalg.inv(kernel[np.ix_(PROBES, PROBES)] + np.diag(errors))
+        prior = posterior.means[model.mean]
+        means.append(prior.all + gain @ (relative - prior.probes))
+        spreads.append(kernel - gain @ kernel[PROBES])
+        noises.append(model.noise**2 * np.maximum(means[-1][rows], 0.05))
+    shares, means = np.array([model.weight for model in posterior.models]), np.array(means)
+    covariance = np.tensordot(shares, spreads, 1) + np.cov(means.T, aweights=shares, ddof=0)
+    found = posterior.moments(rows, others)
+    np.testing.assert_allclose(found.mean, (shares @ means)[rows], rtol=1e-9)
+    np.testing.assert_allclose(found.variance, np.diag(covariance)[rows], rtol=1e-6)
+    np.testing.assert_allclose(found.covariance, covariance[np.ix_(rows, others)], rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(found.noise, shares @ noises, rtol=1e-9)
+
+
 def test_rows_can_be_asked_for_singly():
     posterior = adapt(BLOCKS, PROBES, noisy(0.05)[PROBES])
     mean, deviation = posterior.predict()

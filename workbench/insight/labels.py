@@ -6,6 +6,7 @@ import hashlib
 import html
 import math
 import re
+from functools import lru_cache
 
 NASBENCH201_LETTERS = {
     "none": "0",
@@ -71,6 +72,7 @@ _ACRONYMS = {
 }  # fmt: skip
 
 
+@lru_cache(maxsize=20_000)
 def short_arch(arch: str) -> str:
     """A name of at most `LONGEST` characters for an ``arch`` string.
 

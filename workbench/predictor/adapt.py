@@ -166,26 +166,40 @@ class Posterior:
         joint = np.stack([block[rows] @ block[others].T for block in self.blocks])  # 3 x r x q
         energy = np.stack([(block[rows] ** 2).sum(axis=1) for block in self.blocks])  # 3 x r
         shares = np.array([model.weight for model in self.models])
-        means = np.empty((len(shares), len(both)))
-        variance, noise, covariance = np.zeros(count), np.zeros(count), np.zeros((count, len(others)))
-        for index, model in enumerate(self.models):
-            weights, constant = (model.spread * model.scales) ** 2, model.spread**2
-            errors = _noise(relative, model.noise, self.config)
-            errors[list(model.outliers)] += self.config.outlier_noise**2
-            factor = np.linalg.cholesky(np.tensordot(weights, among, 1) + constant + np.diag(errors))
-            halves = np.linalg.solve(factor, (np.tensordot(weights, cross, 1) + constant).T)  # p x (r + q)
-            prior = self.means[model.mean]
-            means[index] = prior.all[both] + halves.T @ np.linalg.solve(factor, relative - prior.all[self.probes])
-            here, there = halves[:, :count], halves[:, count:]
-            variance += model.weight * np.maximum(weights @ energy + constant - (here**2).sum(axis=0), 0.0)
-            noise += model.weight * _noise(means[index, :count], model.noise, self.config)
+        means = np.stack([self.means[model.mean].all[both] for model in self.models], axis=1)  # (r + q) x m
+        variance, covariance = np.zeros(count), np.zeros((count, len(others)))
+        for scales, members in _by_scales(self.models).items():
+            # Members with the same block scales share all large arrays, and what their posteriors know adds up.
+            squares = np.square(scales)
+            kernel = np.tensordot(squares, cross, 1) + 1.0  # (r + q) x p, for a spread of 1
+            known, spreads, pulls = np.zeros((len(relative), len(relative))), 0.0, []
+            for model in (self.models[index] for index in members):
+                spread = model.spread**2
+                errors = _noise(relative, model.noise, self.config)
+                errors[list(model.outliers)] += self.config.outlier_noise**2
+                inverse = np.linalg.inv(spread * (np.tensordot(squares, among, 1) + 1.0) + np.diag(errors))
+                pulls.append(spread * inverse @ (relative - self.means[model.mean].probes))
+                known += model.weight * spread**2 * inverse
+                spreads += model.weight * spread
+            means[:, members] += kernel @ np.stack(pulls, axis=1)
+            explained = kernel[:count] @ known  # r x p
+            variance += np.maximum(spreads * (squares @ energy + 1.0) - (explained * kernel[:count]).sum(axis=1), 0.0)
             if len(others):
-                covariance += model.weight * (np.tensordot(weights, joint, 1) + constant - here.T @ there)
-        mean = shares @ means
-        apart = means - mean
-        variance += shares @ apart[:, :count] ** 2
-        covariance += np.einsum("m,mr,mq->rq", shares, apart[:, :count], apart[:, count:])
+                covariance += spreads * (np.tensordot(squares, joint, 1) + 1.0) - explained @ kernel[count:].T
+        noise = _noise(means[:count], np.array([model.noise for model in self.models]), self.config) @ shares
+        mean = means @ shares
+        apart = means - mean[:, None]
+        variance += apart[:count] ** 2 @ shares
+        covariance += (shares * apart[:count]) @ apart[count:].T
         return Moments(mean[:count], np.maximum(variance, 1e-12), noise, covariance)
+
+
+def _by_scales(models: Sequence[Model]) -> dict[tuple[float, ...], list[int]]:
+    """Places of the ``models`` that have the same block scales."""
+    found: dict[tuple[float, ...], list[int]] = {}
+    for place, model in enumerate(models):
+        found.setdefault(tuple(model.scales), []).append(place)
+    return found
 
 
 def adapt(
@@ -281,6 +295,6 @@ def _heaviest(
     return tuple(models)
 
 
-def _noise(relative: np.ndarray, sigma: float, config: HeadConfig) -> np.ndarray:
+def _noise(relative: np.ndarray, sigma: float | np.ndarray, config: HeadConfig) -> np.ndarray:
     """Noise variance of measurements around ``relative`` latency."""
     return (sigma * np.maximum(relative, 0.05) ** config.noise_power) ** 2

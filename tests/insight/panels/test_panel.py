@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Mapping
 
 import ipywidgets as widgets
 import pandas as pd
+import plotly.graph_objects as go
 import pytest
 
 from workbench.config import WorkbenchError
 from workbench.insight import show
+from workbench.insight.figure_widget import FigureWidget
 from workbench.insight.panels.later import SETTLE_S, soon
 from workbench.insight.panels.panel import Held, Panel, plain
 from workbench.insight.panels.slot import FigureSlot
@@ -117,6 +120,41 @@ def test_the_same_widget_shows_figures_of_the_same_kinds_and_says_what_they_show
     slot.clear()
     assert slot.figure is None
     assert len(slot.children) == 1
+
+
+def shown(figure: go.Figure) -> dict:
+    """What a page draws of ``figure``, without the names that widgets give to traces and what is empty."""
+    parts = json.loads(figure.to_json())
+    for trace in parts["data"]:
+        trace.pop("uid", None)
+    return parts | {"layout": {name: value for name, value in parts["layout"].items() if value not in ({}, [])}}
+
+
+@pytest.mark.parametrize(("before", "after"), [(2, 3), (3, 2), (3, 3)])
+@pytest.mark.parametrize("marked", [(False, False), (True, False), (False, True), (True, True)])
+def test_a_widget_that_is_drawn_again_shows_what_a_new_one_would(before: int, after: int, marked: tuple[bool, bool]):
+    first, second = curve(before), curve(after)
+    for figure, mark, place in zip((first, second), marked, (0.5, 1.5), strict=True):
+        if mark:
+            figure.add_vline(place)
+            figure.update_traces(opacity=0.5).update_layout(legend_x=0.3)
+    slot = FigureSlot()
+    slot.draw(first)
+    slot.widget.layout.xaxis.range = [0, 1]  # someone has zoomed in
+    slot.draw(second)
+    assert shown(slot.widget) == shown(FigureWidget(second))
+
+
+def test_a_figure_that_is_as_before_tells_the_page_nothing(monkeypatch: pytest.MonkeyPatch):
+    slot = FigureSlot()
+    slot.draw(curve(3))
+    told = []
+    for message in ("_send_restyle_msg", "_send_relayout_msg", "_send_update_msg"):
+        monkeypatch.setattr(slot.widget, message, lambda *args, **kwargs: told.append((args, kwargs)))
+    slot.draw(curve(3))
+    assert not told
+    slot.draw(curve(4))
+    assert told
 
 
 def test_in_a_running_loop_many_moves_are_drawn_once_with_the_last_value():

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import ipywidgets as widgets
+import numpy as np
 import plotly.graph_objects as go
+from plotly.basedatatypes import BasePlotlyType
 
 from workbench.insight.figure_widget import FigureWidget
 from workbench.insight.panels.later import later
@@ -15,6 +18,9 @@ from workbench.insight.template import CONFIG
 
 #: Read out by screen readers, not drawn.
 SPOKEN = '<p role="status" style="position:absolute;left:-9999px;height:1px;overflow:hidden">{}</p>'
+
+#: Properties that a widget keeps when it is given another figure; every figure has the same template.
+OWN = frozenset({"type", "uid", "template", "width"})
 
 #: Seconds after which a figure that was added to a page is sure to be in it, on a quick and on a busy machine.
 ADDED_S = (0.3, 1.5)
@@ -79,11 +85,33 @@ class FigureSlot(widgets.VBox):
 
 
 def redraw(widget: go.FigureWidget, figure: go.Figure) -> None:
-    """Give ``widget`` the data and the layout of ``figure``, whose traces are of the same kinds, in one message."""
+    """Give ``widget`` the data and the layout of ``figure``, whose traces are of the same kinds, in one message that
+    says only what differs: Plotly takes its time over every property that it is told."""
     with widget.batch_update():
         for old, new in zip(widget.data, figure.data, strict=True):
-            old.update({**new.to_plotly_json(), "type": old.type}, overwrite=True)
-        widget.layout.update(figure.layout.to_plotly_json(), overwrite=True)
+            old.update(_differing(old, new), overwrite=True)
+        widget.layout.update(_differing(widget.layout, figure.layout), overwrite=True)
+
+
+def _differing(old: BasePlotlyType, new: BasePlotlyType) -> dict[str, Any]:
+    """The properties of ``new`` that ``old`` does not have or has otherwise, and None for those that it is to lose."""
+    before, after = (part.to_plotly_json() for part in (old, new))
+    for properties in (before, after):
+        for name in OWN & properties.keys():
+            del properties[name]
+    lost = dict.fromkeys(before.keys() - after.keys())
+    return lost | {name: value for name, value in after.items() if name not in before or not same(before[name], value)}
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two properties of a figure are equal, arrays compared by what they hold."""
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return type(one) is type(other) and one.dtype == other.dtype and np.array_equal(one, other)
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
 
 
 def kinds(figure: go.Figure | go.FigureWidget) -> list[str]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from workbench.config import WorkbenchError
 from workbench.insight.frames import checked, finite, one_of
 from workbench.insight.labels import safe, safe_arch
 from workbench.insight.plots.attention import ROW_PIXELS, colour_bar, map_axes
-from workbench.insight.template import DIVERGING, TOP_MARGIN, dress
+from workbench.insight.template import DIVERGING, TOP_MARGIN, dress, subplots
 
 FIGURE = "attention-difference"
 #: Which of the two maps has an operator, or knows a hardware property.
@@ -44,7 +43,7 @@ def attention_difference(
             f"The {FIGURE} figure expects two maps of {expected[1]} operators and {expected[2]} hardware properties, "
             f"shape {expected}, got {maps.shape}; match them first."
         )
-    figure = make_subplots(1, 1)
+    figure = subplots(1, 1)
     figure.add_trace(_heatmap(maps, operators, hardware, names, unit), 1, 1)
     message = _message(maps, hardware, names, unit)
     dress(figure, "Where attention differs", message, height=280 + ROW_PIXELS * len(operators))

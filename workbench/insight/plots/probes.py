@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from workbench.insight.frames import checked
 from workbench.insight.labels import log_ticks, plural, safe, safe_arch
-from workbench.insight.template import BLUE, GREY, INK, MUTED, PAPER, TOP_MARGIN, VERMILION, blank, dress
+from workbench.insight.template import BLUE, GREY, INK, MUTED, PAPER, TOP_MARGIN, VERMILION, blank, dress, subplots
 
 # From what can be told from paper to the darkest; one hue.
 LATENCY_SCALE = ((0.0, "#7ab3d8"), (0.35, "#4592c4"), (0.7, "#0a4f86"), (1.0, "#06223d"))
@@ -54,7 +55,7 @@ def architecture_map(frame: pd.DataFrame, probes: pd.DataFrame, titles: tuple[st
                 "thickness": 12, "len": 0.9, "outlinewidth": 0,
             },
         },
-        text=[safe_arch(arch) for arch in frame["arch"]],
+        text=frame["arch"].map(safe_arch),
         hovertemplate="<b>%{text}</b><br>%{marker.color:.2f} of the mean latency<extra></extra>",
     )  # fmt: skip
     for trace in _numbered(probes, "x", "y", "%{customdata[1]:.2f} of the mean latency", "latency"):
@@ -89,7 +90,7 @@ def rank_disagreement(frame: pd.DataFrame, probes: pd.DataFrame, devices: int) -
     )  # fmt: skip
     figure.add_scatter(
         x=frame["rank"], y=frame["disagreement"], mode="markers", name="networks",
-        marker={"color": GREY, "size": 4, "opacity": 0.8}, text=[safe_arch(arch) for arch in frame["arch"]],
+        marker={"color": GREY, "size": 4, "opacity": 0.8}, text=frame["arch"].map(safe_arch),
         hovertemplate="<b>%{text}</b><br>slower than %{x:.0f} %, ± %{y:.1f} points<extra></extra>",
     )  # fmt: skip
     for trace in _numbered(probes, "rank", "disagreement", "± %{customdata[1]:.1f} points", "disagreement"):
@@ -157,7 +158,8 @@ def left_out_curve(frame: pd.DataFrame, count: int) -> go.Figure:
         WorkbenchError: a column or a number is missing.
     """
     frame = checked(frame, "left-out", words=["device"], numbers=["probes", "spearman", "rae"])
-    figure = make_subplots(1, 2, horizontal_spacing=0.12)
+    figure = subplots(1, 2, horizontal_spacing=0.12)
+    axes: dict[str, Any] = {axis: {"title": {"text": "Probes (count)"}} for axis in ("xaxis", "xaxis2")}
     for column, (score, name, unit, worst) in enumerate(SCORES, 1):
         table = frame.pivot(index="probes", columns="device", values=score)
         lines = [
@@ -167,15 +169,15 @@ def left_out_curve(frame: pd.DataFrame, count: int) -> go.Figure:
         ]
         for line in lines:
             figure.add_trace(line.update(showlegend=column == 1), 1, column)
-        figure.update_yaxes(title_text=f"{name} ({unit})", row=1, col=column)
+        axes[f"yaxis{column}"] = {"title": {"text": f"{name} ({unit})"}}
     low, high = frame["rae"].min(), frame["rae"].max()
     if low > 0:  # one probe may err ten times as much as ten, which would flatten all others
         ticks = log_ticks(low, high) or [low]
-        words = {"title_text": "RAE (ratio, logarithmic)", "ticktext": [f"{tick:g}" for tick in ticks]}
-        figure.update_yaxes(type="log", tickvals=ticks, **words, row=1, col=2)
+        words = {"title": {"text": "RAE (ratio, logarithmic)"}, "ticktext": [f"{tick:g}" for tick in ticks]}
+        axes["yaxis2"] = {"type": "log", "tickvals": ticks, **words}
+    figure.update_layout(axes)
     counts = frame["probes"].unique()
     here = counts[np.abs(counts - count).argmin()]
-    figure.update_xaxes(title_text="Probes (count)")
     mean, least = (frame[frame["probes"] == here][["spearman", "rae"]].agg(how) for how in ("mean", "min"))
     message = (
         f"{plural(int(here), 'probe')}: Spearman {mean['spearman']:.3f} on average, {least['spearman']:.3f} on the "

@@ -6,12 +6,11 @@ from typing import NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from workbench.config import WorkbenchError
 from workbench.insight.frames import checked
 from workbench.insight.labels import log_ticks, safe, spoken
-from workbench.insight.template import BLUE, COLOURS, GREY, INK, MUTED, TOP_MARGIN, blank, dress
+from workbench.insight.template import BLUE, COLOURS, GREY, INK, MUTED, TOP_MARGIN, blank, dress, subplots
 
 STANDING_OUT = 3  # source devices that have a colour of their own
 
@@ -81,15 +80,15 @@ def floors(frame: pd.DataFrame, focus: str = "hodm") -> go.Figure:
 
 def _small_multiples() -> go.Figure:
     arrows = {True: "higher is better →", False: "← lower is better"}
-    return make_subplots(
+    return subplots(
         1,
         len(METRICS),
         shared_yaxes=True,
         horizontal_spacing=0.05,
-        subplot_titles=[
+        subplot_titles=tuple(
             f"<b>{metric.title}</b><br><span style='color:{MUTED}'>{arrows[metric.higher_is_better]}</span>"
             for metric in METRICS
-        ],
+        ),
     )
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from workbench.insight.frames import checked, finite
 from workbench.insight.labels import plural, safe
@@ -22,6 +21,7 @@ from workbench.insight.template import (
     TOP_MARGIN,
     VERMILION,
     dress,
+    subplots,
 )
 
 DASHES = ("solid", "dash", "dot")  # where there are more platforms than colours
@@ -90,12 +90,12 @@ def _height(platforms: int) -> int:
 def _panels(platforms: int) -> go.Figure:
     lanes = HEIGHTS["lanes"] + HEIGHTS["lane"] * platforms
     total = HEIGHTS["drift"] + lanes + 2 * HEIGHTS["sign"] + HEIGHTS["gaps"]
-    return make_subplots(
+    return subplots(
         4,
         1,
         shared_xaxes=True,
         vertical_spacing=HEIGHTS["gaps"] / 3 / total,
-        row_heights=[HEIGHTS["drift"], lanes, HEIGHTS["sign"], HEIGHTS["sign"]],
+        row_heights=(HEIGHTS["drift"], lanes, HEIGHTS["sign"], HEIGHTS["sign"]),
     )
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from workbench.config import WorkbenchError
 from workbench.insight.frames import checked, checked_intervals
@@ -24,6 +23,7 @@ from workbench.insight.template import (
     TOP_MARGIN,
     VERMILION,
     dress,
+    subplots,
 )
 
 NOMINAL, ACCEPTED = 90.0, (85.0, 95.0)  # coverage of the intervals, in percent
@@ -72,14 +72,14 @@ def learning_curve(frame: pd.DataFrame, focus: str = "hodm") -> go.Figure:
         )
     groups = frame.groupby(["method", "probes"])[columns]
     mean, least, most = groups.mean(), groups.min(), groups.max()
-    figure = make_subplots(
+    figure = subplots(
         1,
         len(PANELS),
         horizontal_spacing=0.085,
-        subplot_titles=[
+        subplot_titles=tuple(
             f"<b>{panel.title}</b><br><span style='color:{MUTED}'>{panel.hint.translate(VERTICAL)}</span>"
             for panel in PANELS
-        ],
+        ),
     )
     for column, panel in enumerate(PANELS, start=1):
         low, high, middle = (panel.scale * table[panel.column] for table in (least, most, mean))
@@ -171,7 +171,7 @@ def error_by_quantile(frame: pd.DataFrame, parts: int = 10) -> go.Figure:
     frame = checked(frame, name, positive=["measured_ms", "predicted_ms"], numbers=["low_ms", "high_ms"])
     frame = checked_intervals(frame, name).sort_values("measured_ms", kind="stable", ignore_index=True)
     table = _by_part(frame, max(1, min(parts, len(frame) // FEWEST)))
-    figure = make_subplots(2, 1, shared_xaxes=True, vertical_spacing=0.07, row_heights=[0.66, 0.34])
+    figure = subplots(2, 1, shared_xaxes=True, vertical_spacing=0.07, row_heights=(0.66, 0.34))
     place = list(range(len(table)))
     for low, high, width, colour, label in (
         (5, 95, 2, GREY, "nine tenths of the networks"),
@@ -190,27 +190,33 @@ def error_by_quantile(frame: pd.DataFrame, parts: int = 10) -> go.Figure:
         customdata=table["range"], row=2, col=1,
         hovertemplate="<b>%{customdata}</b><br>%{y:.0f} % inside their interval<extra></extra>",
     )  # fmt: skip
-    figure.add_hline(0, row=1, col=1, line={"color": AXIS, "width": 1})
-    figure.add_hline(NOMINAL, row=2, col=1, line={"color": GREEN, "width": 1.4, "dash": "dot"})
-    figure.update_yaxes(title_text="Relative error (%)", row=1)
-    figure.update_yaxes(title_text="Coverage (%)", range=[0, 100], tickvals=[0, 50, 90], row=2)
-    figure.update_xaxes(tickvals=place, showgrid=False)
-    figure.update_xaxes(
-        title_text=f"Measured latency (ms), {plural(len(frame), 'network')} in {plural(len(table), 'equal part')}",
-        ticktext=table["range"].tolist(), row=2,
-    )  # fmt: skip
+    figure.add_shape(**_level(0, ""), line={"color": AXIS, "width": 1})
+    figure.add_shape(**_level(NOMINAL, "2"), line={"color": GREEN, "width": 1.4, "dash": "dot"})
+    told = f"Measured latency (ms), {plural(len(frame), 'network')} in {plural(len(table), 'equal part')}"
+    figure.update_layout(
+        xaxis={"tickvals": place, "showgrid": False},
+        xaxis2={"tickvals": place, "showgrid": False, "title": {"text": told}, "ticktext": table["range"].tolist()},
+        yaxis={"title": {"text": "Relative error (%)"}},
+        yaxis2={"title": {"text": "Coverage (%)"}, "range": [0, 100], "tickvals": [0, 50, 90]},
+    )
     return dress(figure, "Error by latency", _quantile_message(table, frame), height=520)
+
+
+def _level(height: float, axis: str) -> dict[str, Any]:
+    """A line across the plot with this number at ``height``."""
+    return {"type": "line", "x0": 0, "x1": 1, "y0": height, "y1": height, "xref": f"x{axis} domain", "yref": f"y{axis}"}
 
 
 def _by_part(frame: pd.DataFrame, parts: int) -> pd.DataFrame:
     """One row per part: percentiles of the relative error in percent, coverage in percent, range, networks."""
-    error = 100 * (frame["predicted_ms"] / frame["measured_ms"] - 1)
-    inside = frame["measured_ms"].between(frame["low_ms"], frame["high_ms"])
+    measured, predicted, low, high = (
+        frame[name].to_numpy() for name in ("measured_ms", "predicted_ms", "low_ms", "high_ms")
+    )
+    error, inside = 100 * (predicted / measured - 1), (low <= measured) & (measured <= high)
     rows = []
     for part in np.array_split(np.arange(len(frame)), parts):
-        ends = frame["measured_ms"].iloc[[part[0], part[-1]]]
         percentiles = dict(zip((5, 25, 50, 75, 95), np.percentile(error[part], (5, 25, 50, 75, 95)), strict=True))
-        told = {"range": "–".join(f"{end:#.3g}".rstrip(".") for end in ends), "networks": len(part)}
+        told = {"range": "–".join(f"{end:#.3g}".rstrip(".") for end in measured[part[[0, -1]]]), "networks": len(part)}
         rows.append({**percentiles, **told, "coverage": 100 * inside[part].mean()})
     return pd.DataFrame(rows)
 

@@ -137,6 +137,11 @@ def heading(field: object) -> object:
     return spoken(str(field)) + (f" ({unit})" if unit else "")
 
 
+def capital(name: object) -> object:
+    """``name`` with a capital letter, as columns begin."""
+    return name[:1].upper() + name[1:] if isinstance(name, str) else name
+
+
 def written(value: object) -> str:
     """A value of any kind as people write it."""
     if isinstance(value, bool):

@@ -55,7 +55,7 @@ def probe_table(study: ProbeStudy, choice: Choice) -> pd.DataFrame:
             "network": probes["arch"].map(short_arch),
             "MFLOPs": probes["mflops"].round(1),
             "latency (of the mean)": probes["latency"].round(2),
-            "slower than (%)": probes["rank"].round(),
+            "slower than (%)": probes["rank"].round().astype(int),
             "disagreement (points)": probes["disagreement"].round(1),
             **({"locked": np.where(probes["locked"], "locked", "")} if probes["locked"].any() else {}),
         }

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from workbench.insight.html_table import html_table
-from workbench.insight.labels import heading, spoken, unit_of, written
+from workbench.insight.labels import capital, heading, spoken, unit_of, written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +61,7 @@ def tell(*sentences: str, **addresses: object) -> None:
 def neat(frame: pd.DataFrame, digits: int = 3) -> Styler:
     """``frame`` as people read it: columns in words, ``digits`` behind the point, no numbers of rows."""
     numbered = frame.index.name is None and frame.index.inferred_type == "integer"
-    frame = frame.reset_index(drop=numbered).rename(columns=lambda name: _capital(heading(name)))
+    frame = frame.reset_index(drop=numbered).rename(columns=lambda name: capital(heading(name)))
     texts = [name for name in frame if frame[name].dtype.kind not in "ifu"]
     left = [{"selector": "td, th", "props": "text-align: left"}]
     styler = frame.style.format(precision=digits, thousands=",", na_rep="–").hide(axis="index")
@@ -69,10 +69,6 @@ def neat(frame: pd.DataFrame, digits: int = 3) -> Styler:
     whole = [name for name in counts if (counts[name] % 1 == 0).all() and counts[name].max() > 1]
     styler = styler.format(precision=0, thousands=",", na_rep="–", subset=whole)
     return styler.set_table_styles(dict.fromkeys(texts, left))
-
-
-def _capital(name: object) -> object:
-    return name[:1].upper() + name[1:] if isinstance(name, str) else name
 
 
 def _known(fields: Mapping[str, object]) -> dict[str, object]:

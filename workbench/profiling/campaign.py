@@ -204,8 +204,9 @@ def measure_archs(
     config: TimingConfig | None = None,
     progress: ReportProgress | None = None,
     rounds: int = 3,
+    hasty: bool = False,
 ) -> pd.DataFrame:
-    """Time ``archs`` on ``platform``, here and now, without a journal.
+    """Time ``archs`` on ``platform``, here and now, without a journal; ``hasty``: once, to see that everything works.
 
     Every network is timed once per round, in another random order each time, so that a slow minute of the machine
     falls on all of them alike. Its latency is that of its fastest round: what disturbs a machine makes it slower, never
@@ -220,6 +221,8 @@ def measure_archs(
     """
     archs = _checked_archs(space, archs)
     BACKENDS[platform.backend].require()
+    if hasty:
+        config, rounds = TimingConfig.hasty(), 1
     started, total = time.monotonic(), rounds * len(archs)
     order = [index for turn in range(rounds) for index in np.random.default_rng(turn).permutation(len(archs))]
     estimates: list[list[Estimate]] = [[] for _ in archs]

@@ -8,7 +8,7 @@ from typing import Any
 from workbench.devices.backends import BACKENDS, Platform
 from workbench.devices.detect import Machine, detect
 from workbench.devices.device import DeviceCard
-from workbench.devices.microbench import MicroBench, microbench
+from workbench.devices.microbench import MicroBench, MicroBenchConfig, microbench
 
 #: Words in a model's name, as regular expressions, that tell its family.
 FAMILIES = {
@@ -20,7 +20,9 @@ FAMILIES = {
 }
 
 
-def this_machine(platform: Platform, machine: Machine | None = None, bench: MicroBench | None = None) -> DeviceCard:
+def this_machine(
+    platform: Platform, machine: Machine | None = None, bench: MicroBench | None = None, hasty: bool = False
+) -> DeviceCard:
     """The card of this machine as ``platform`` runs on it: detected, with figures as measured for its threads.
 
     The caches' sizes are those that the sweep found; of one that it did not find, what the system says.
@@ -29,9 +31,11 @@ def this_machine(platform: Platform, machine: Machine | None = None, bench: Micr
         platform: backend, precision, threads and batch.
         machine, bench: detected and measured (about 20 s) if None. The figures of a micro-benchmark of another device
             than the platform's are left out.
+        hasty: whether it is measured only to see that everything works, see `MicroBenchConfig.hasty`.
     """
     machine, device = machine or detect(), platform.device
-    bench = bench or microbench([platform.threads], machine, device=device)
+    config = MicroBenchConfig.hasty() if hasty else None
+    bench = bench or microbench([platform.threads], machine, device=device, config=config)
     measured = bench.at(platform.threads) if bench.device == device else {}
     figures = {name: float(f"{value:.4g}") for name, value in measured.items()}
     if platform.backend not in ("torch_eager", "torch_cuda"):

@@ -59,6 +59,11 @@ class TimingConfig:
             if getattr(self, name) < 1:
                 raise WorkbenchError(f"TimingConfig: {name} expects at least 1, got {getattr(self, name)}; correct it.")
 
+    @classmethod
+    def hasty(cls) -> TimingConfig:
+        """A twentieth of a second, to see that everything works; the latency is only roughly right."""
+        return cls(warmup_max_s=0.02, min_runs=3, min_s=0.0, budget_s=0.02)
+
 
 class Estimate(NamedTuple):
     """A latency in milliseconds with its 95 % interval, and how its samples spread."""

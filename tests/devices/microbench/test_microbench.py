@@ -112,12 +112,15 @@ def test_thread_counts(cores, counts):
     assert package._thread_counts(cores) == counts
 
 
-@pytest.mark.parametrize("caches", [{}, {"l1": 32, "l2": 1024}, {"l1": 32, "l2": 512, "l3": 32768}, {"l3": 400_000}])
+@pytest.mark.parametrize(
+    "caches", [{}, {"l1": 32, "l2": 1024}, {"l1": 32, "l2": 512, "l3": 32768}, {"l3": 180_000}, {"l3": 400_000}]
+)
 def test_the_plan_goes_beyond_every_cache(machine, caches):
     plenty = dataclasses.replace(machine, cache_kib=caches, memory_gib=1024.0)
     sizes, numbers = package._plan(plenty, "cpu", MicroBenchConfig())
     largest = max(caches.values(), default=0)
-    assert sizes[-1] >= max(4 * largest * 2**-0.25, 256 * 1024)
+    reach = min(4 * largest, max(2 * largest, 2**20))  # four times, of large ones as far as a GiB, twice at least
+    assert sizes[-1] >= max(reach * 2**-0.25, 256 * 1024)
     assert numbers * 4 >= sizes[-1] * 1024, "the sweep fits"
     assert numbers * 4 / 3 >= 4 * largest * 1024, "so do STREAM's three arrays"
 
@@ -127,6 +130,12 @@ def test_a_small_machine_is_not_filled(machine):
     sizes, numbers = package._plan(small, "cpu", MicroBenchConfig())
     assert sizes[-1] <= 128 * 1024
     assert numbers * 4 <= 2**30 / 8
+
+
+def test_a_hasty_look_is_one_round_with_every_figure(machine):
+    bench = microbench([1], machine, config=MicroBenchConfig.hasty())
+    assert {"peak_fp32_gflops", "memory_bandwidth_gbps", "launch_overhead_us"} <= bench.at(1).keys()
+    assert len(package._plan(machine, "cpu", MicroBenchConfig.hasty())[0]) == len(bench.sweep)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Figure", "MicroBench", "MicroBenchConfig", "Progress", "SweepPoint", "microbench"]
 
 MEMORY_SHARE = 8  # at most this part of the main memory is taken
+FAR_MIB = 1024  # a sweep goes on beyond this only as far as twice the largest cache
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,10 @@ class MicroBenchConfig:
         min_rounds, max_rounds: bounds on the number of rounds, whatever the time.
         share_s: each kernel is timed this long at each scale, in each round.
         call_s: problems grow until one call takes this long.
-        sweep_from_kib, sweep_to_mib: working sets of the sweep; it goes on to four times the largest cache that the
-            system tells of, where that is further.
+        sweep_from_kib, sweep_to_mib: working sets of the sweep; it goes on to ``beyond`` times the largest cache that
+            the system tells of, where that is further, but see `FAR_MIB`.
         per_octave: working sets per doubling.
+        beyond: each array of STREAM is as many times as large as the largest cache, if there is memory for it.
     """
 
     min_rounds: int = 3
@@ -52,6 +54,7 @@ class MicroBenchConfig:
     sweep_from_kib: float = 4.0
     sweep_to_mib: float = 256.0
     per_octave: int = 4
+    beyond: float = 4.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.min_rounds <= self.max_rounds:
@@ -59,6 +62,12 @@ class MicroBenchConfig:
                 f"MicroBenchConfig: expected 1 <= min_rounds <= max_rounds, got {self.min_rounds} and "
                 f"{self.max_rounds}; correct them."
             )
+
+    @classmethod
+    def hasty(cls) -> MicroBenchConfig:
+        """A few seconds, to see that everything works: one round, and hardly beyond the caches, so that bandwidths may
+        be those of a cache."""
+        return cls(min_rounds=1, max_rounds=1, sweep_to_mib=64.0, per_octave=2, beyond=0.2)
 
 
 class Progress(NamedTuple):
@@ -109,7 +118,8 @@ def microbench(
     Args:
         threads: thread counts; powers of two up to the available cores, and these, if None; on a GPU 1, the host's.
         machine: detected if None.
-        seconds: rounds are repeated for about this long, three at least (6 s on two cores of a server).
+        seconds: rounds are repeated for about this long, three at least (6 s on two cores of a server, half a minute
+            where these two have a cache of 480 MiB before them).
         device: ``cpu`` or ``cuda``.
         config: see `MicroBenchConfig`.
         progress: called before each stage, and at the end.
@@ -184,9 +194,9 @@ def _plan(machine: Machine, device: str, config: MicroBenchConfig) -> tuple[np.n
     if device == "cuda":
         gpu = torch.cuda.get_device_properties(0)
         cache_mib, memory_mib = gpu.L2_cache_size / 2**20, gpu.total_memory / 2**20
-    most = memory_mib / MEMORY_SHARE
-    largest = min(max(config.sweep_to_mib, 4 * cache_mib), most)
-    arena_mib = min(max(largest, 3 * 4 * cache_mib), most)  # each array of STREAM is to be four times the caches
+    most, far = memory_mib / MEMORY_SHARE, config.beyond * cache_mib
+    largest = min(max(config.sweep_to_mib, min(far, max(2 * cache_mib, FAR_MIB))), most)
+    arena_mib = min(max(largest, 3 * far), most)
     return working_sets(config.sweep_from_kib, largest, config.per_octave), int(arena_mib * 2**18)
 
 

@@ -15,7 +15,7 @@ from workbench.config import WorkbenchError
 from workbench.data.sources import devices_of
 from workbench.data.table import LatencyTable
 from workbench.describe.dbsel import DEFAULT_SELECTOR, SELECTORS
-from workbench.insight.labels import plural, short_arch
+from workbench.insight.labels import capital, plural, short_arch
 from workbench.insight.panels.captioned import captioned
 from workbench.insight.panels.panel import Held, Panel
 from workbench.insight.panels.slot import FigureSlot
@@ -132,7 +132,7 @@ class DBSelPanel(Panel):
                 slot.clear()
         self._make_clickable()
         self._origin.value = TEXT.format(html.escape(study.origin))
-        self._listed.value = captioned(probe_table(study, choice), "The probes")
+        self._listed.value = captioned(probe_table(study, choice).rename(columns=capital), "The probes")
         return " ".join(_warnings(study, choice)) or None
 
     def export_list(self) -> Path:

@@ -35,7 +35,7 @@ AGAINST, CHANGE, RANKS = (
 )
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("dark", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["light", "dark"])
 def test_sliders_and_clicks_change_the_figures(dark, open_notebook, artifacts, tmp_path):
     notebook = open_notebook(panels(tmp_path), dark)
     notebook.run_all(limit_s=240)

@@ -30,13 +30,14 @@ help:
 
 env: $(STAMP)
 
-# uv installs the whole lock in seconds where pip needs minutes.
+# uv installs the whole lock in seconds where pip needs minutes. Compiled at once, because many machines (containers above
+# all) keep Python from doing it later, and then every process spends seconds on it.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo "This project needs Python 3.11 or newer, but '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo missing); install one and run 'make PYTHON=python3.11 ...'." >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(UV_SOURCES); $(UV_PIP) install -r requirements.lock || \
+	@$(UV_SOURCES); $(UV_PIP) install --compile-bytecode -r requirements.lock || \
 		{ echo "The packages could not be installed; if only torch's CPU builds cannot be reached, run 'make env TORCH_BACKEND='." >&2; exit 1; }
 	@$(UV_PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)

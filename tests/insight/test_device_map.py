@@ -110,7 +110,7 @@ def test_too_little_in_common_is_refused(known, physical, rows):
 
 
 def test_an_axis_without_a_clear_meaning_says_so():
-    assert Axis(0.4, "weights", 0.8).title == "Weights dearer →, ρ = 0.80; 40 % of the variance"
+    assert Axis(0.4, "weights", 0.8).title == "Weights dearer, ρ = 0.80, 40 % of the variance →"
     assert Axis(0.4, "weights", 0.2).title.startswith("Unclear, best: weights")
 
 
@@ -134,6 +134,7 @@ def test_labels_stand_for_groups_and_do_not_overlap(mapped):
     figure = device_map(pd.concat([crowd, mapped[mapped["role"] == "target"].assign(nearest="device-0")]), "X", "Y")
     assert isinstance(figure, go.Figure)
     assert len(figure.layout.annotations) < 100
+    assert any(note.text.startswith("device-0") for note in figure.layout.annotations), "the one it is most like"
 
 
 def test_a_nearest_device_that_is_not_there_is_refused(mapped):

@@ -69,7 +69,7 @@ def test_what_was_learnt_of_each_source_is_told(result):
 def test_charges_are_shares_and_know_what_binds_a_device(result):
     assert set(result.charges.index) == {*SOURCES, *TARGETS}
     np.testing.assert_allclose(result.charges.sum(axis=1), 100, rtol=1e-4)
-    flops = result.charges["Dense FLOPs"]
+    flops = result.charges["Dense FLOPs (%)"]
     assert flops["compute"] > flops["memory"]
     assert flops["compute"] > flops["launch"]
 

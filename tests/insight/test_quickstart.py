@@ -83,7 +83,7 @@ def test_an_explanation_adds_up_and_marks_what_is_dead(result):
     assert (why.attention[..., ~known] == 0).all()
     np.testing.assert_allclose(why.attention.sum(-1), 1, atol=1e-5)
     assert -1 <= why.faithfulness <= 1
-    dead = why.operators.set_index("name").filter(like="(dead)", axis=0).index
+    dead = why.operators.set_index("name").filter(like="(unused)", axis=0).index
     assert any("0>1 nor_conv_3x3" in name for name in dead)
     assert not any("0>3 skip_connect" in name for name in dead)
 

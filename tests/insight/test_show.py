@@ -39,6 +39,14 @@ def test_fields_have_their_unit_and_the_unknown_is_left_out():
     assert said["text/plain"].splitlines() == ["Main memory: 23.5 GiB", "Virtual: yes", "Cores: 2", "Source devices: 0"]
 
 
+def test_a_neat_table_has_shares_in_percent():
+    frame = pd.DataFrame({"mdape": [0.0456, None], "acc10": [0.5, 1.0], "rae": [0.0456, 0.2]})
+    text = neat(frame).to_html()
+    for word in ("Median APE (%)", "4.6", "Within 10\u00a0% (%)", "50.0", "100.0", "RAE", "0.046"):
+        assert f">{word}<" in text
+    assert frame["acc10"].tolist() == [0.5, 1.0], "what is given stays as it is"
+
+
 @pytest.mark.parametrize("index", [None, "device"])
 def test_a_neat_table_speaks_in_words_and_numbers_no_rows(index):
     frame = pd.DataFrame(

@@ -58,8 +58,8 @@ class Axis(NamedTuple):
     def title(self) -> str:
         """Meaning, share and correlation in a few words."""
         meaning = f"Unclear, best: {self.meaning}" if self.correlation < CLEAR else self.meaning
-        said = f"{meaning[:1].upper()}{meaning[1:]} dearer →, ρ = {self.correlation:.2f}"
-        return f"{said}; {100 * self.share:.0f} % of the variance"
+        told = f"ρ = {self.correlation:.2f}, {100 * self.share:.0f} % of the variance"
+        return f"{meaning[:1].upper()}{meaning[1:]} dearer, {told} →"
 
 
 class DeviceMap(NamedTuple):

@@ -124,7 +124,7 @@ class DeviceProfile:
     def sentences(self) -> tuple[str, str]:
         """How the campaign went."""
         return (
-            f"{self.summary.overhead:.0%} of the time was neither warm-up nor timed run.",
+            f"{100 * self.summary.overhead:.0f} % of the time was neither warm-up nor timed run.",
             f"References beside what counts drifted by at most {self.summary.remaining_drift:.1%}.",
         )
 

@@ -162,7 +162,7 @@ class DeviceView:
     def charged(self) -> pd.Series:
         """Share of the mean network's charges by physical quantity, in percent."""
         charged = self.networks.counts.mean(axis=0) @ self.charges
-        return pd.Series(100 * charged / charged.sum(), index=[spoken(name) for name in self.quantities])
+        return pd.Series(100 * charged / charged.sum(), index=[f"{spoken(name)} (%)" for name in self.quantities])
 
     @property
     def faithfulness(self) -> np.ndarray:
@@ -240,7 +240,9 @@ def explain_on(view: DeviceView, arch: str) -> Explanation:
     terms = charge_terms(view.charges[distinct], view.quantities) if terms is None else terms
     operators = pd.DataFrame(
         {
-            "name": [op.name if live else f"{op.name} (dead)" for op, live in zip(graph.ops, graph.live, strict=True)],
+            "name": [
+                op.name if live else f"{op.name} (unused)" for op, live in zip(graph.ops, graph.live, strict=True)
+            ],
             "kind": [op.kind for op in graph.ops],
             "shape": [op_words(op) for op in graph.ops],
             "predicted_ms": costs,

@@ -132,7 +132,7 @@ class HODMTraining:
         """What HODM charges each device for: share of the mean network's latency per physical quantity, in percent."""
         networks, cards = self.lesson.sources.networks, self.lesson.table.cards
         totals = Terms.of(networks).totals
-        names = [spoken(name) for name, total in zip(PHYSICS, totals, strict=True) if total > 0]
+        names = [f"{spoken(name)} (%)" for name, total in zip(PHYSICS, totals, strict=True) if total > 0]
         readings = dict(zip(self.lesson.sources.devices, self.lesson.source_readings(), strict=True))
         readings |= {device: target.probe_ms for device, target in self.targets.items()}
         rows = {}

@@ -61,8 +61,10 @@ _FIELD = re.compile(r"[a-z][a-z0-9_]*")
 #: Scores of a prediction, in the words of every table.
 METRIC_NAMES = {
     "spearman": "Spearman", "kendall": "Kendall", "rae": "RAE", "mape": "Mean APE", "mdape": "Median APE",
-    "acc5": "Within 5 %", "acc10": "Within 10 %", "coverage90": "Coverage", "width90": "Interval width",
+    "acc5": "Within 5\u00a0%", "acc10": "Within 10\u00a0%", "coverage90": "Coverage", "width90": "Interval width",
 }  # fmt: skip
+#: Those that are shares of one, which tables for people show in percent.
+SHARES = ("mape", "mdape", "acc5", "acc10", "coverage90", "width90")
 _ACRONYMS = {
     "cpu": "CPU", "gpu": "GPU", "fp32": "fp32", "bf16": "bf16", "int8": "int8", "llc": "LLC", "dram": "DRAM",
     "l1": "L1", "l1d": "L1d", "l1i": "L1i", "l2": "L2", "l3": "L3", "flops": "FLOPs", "simd": "SIMD",
@@ -149,7 +151,7 @@ def written(value: object) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
     if isinstance(value, int):
-        return f"{value:,}" if abs(value) >= 10_000 else str(value)
+        return f"{value:,}" if abs(value) >= 1000 else str(value)
     if isinstance(value, list | tuple | set):
         return ", ".join(map(str, value))
     return str(value)

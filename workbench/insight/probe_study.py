@@ -139,8 +139,8 @@ class ProbeStudy:
             place = features @ direction
             word, along = _meaning(place, sums)
             places.append(-place if along < 0 else place)
-            said = f"More {word} →" if abs(along) >= CLEAR else "No clear meaning"
-            titles.append(f"{said}, r = {abs(along):.2f}; {100 * share:.0f} % of the variance")
+            said = f"More {word}" if abs(along) >= CLEAR else "No clear meaning"
+            titles.append(f"{said}, r = {abs(along):.2f}, {100 * share:.0f} % of the variance →")
         return Plane(np.stack(places, axis=1), (titles[0], titles[1]))
 
     @cached_property

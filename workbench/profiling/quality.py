@@ -117,8 +117,8 @@ def judge(runs_ns: np.ndarray, pulses_ns: np.ndarray, signs: Signs, config: Qual
     even = spread <= config.spread and slowdown <= config.slow and restless <= config.restless
     causes = list(_causes(signs, config.calm.foreign_load, even))
     facts = (
-        f"equal runs spread {spread:.0%} (inter-quartile), their median is {slowdown:.0%} above the fastest, "
-        f"{restless:.0%} of the pulses are slow"
+        f"equal runs spread {100 * spread:.0f} % (inter-quartile), their median is {100 * slowdown:.0f} % above the "
+        f"fastest, {100 * restless:.0f} % of the pulses are slow"
     )
     verdict = f"Too noisy to trust timings, probably because {causes[0]}" if causes else "Quiet enough to time"
     return Stability(not causes, f"{verdict}: {facts}.", spread, slowdown, restless, *signs)

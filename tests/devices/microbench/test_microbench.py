@@ -132,6 +132,15 @@ def test_a_small_machine_is_not_filled(machine):
     assert numbers * 4 <= 2**30 / 8
 
 
+def test_all_cores_that_are_slower_than_one_were_disturbed():
+    one, two = (
+        Figure(package.PEAK.name, threads, value, value, value, 3) for threads, value in ((1, 100.0), (2, 190.0))
+    )
+    assert [found.value for found in package._parallel([one, two], 2, [1])] == [0.95]
+    assert package._parallel([one, two._replace(value=5.0)], 2, [1]) == []
+    assert package._parallel([one], 1, [1]) == []
+
+
 def test_a_hasty_look_is_one_round_with_every_figure(machine):
     bench = microbench([1], machine, config=MicroBenchConfig.hasty())
     assert {"peak_fp32_gflops", "memory_bandwidth_gbps", "launch_overhead_us"} <= bench.at(1).keys()

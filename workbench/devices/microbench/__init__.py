@@ -201,8 +201,10 @@ def _plan(machine: Machine, device: str, config: MicroBenchConfig) -> tuple[np.n
 
 
 def _parallel(rates: Iterable[Figure], cores: int, wanted: Iterable[int]) -> list[Figure]:
-    """`speed_up` of the matrix product on this machine, beside every thread count; nothing where there is one core."""
+    """`speed_up` of the matrix product on this machine, beside every thread count; nothing where there is one core, or
+    where all of them were slower than one: then another process had a core, and threads that wait for each other
+    waited for it."""
     products = {rate.threads: rate for rate in rates if rate.name == PEAK.name}
-    if cores < 2:
+    if cores < 2 or products[cores].value < products[1].value:
         return []
     return [speed_up(products[1], products[cores])._replace(threads=count) for count in wanted]

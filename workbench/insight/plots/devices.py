@@ -184,11 +184,15 @@ def _arrivals(new: pd.DataFrame, called: str) -> go.Scatter:
 
 
 def _write_names(figure: go.Figure, known: pd.DataFrame, new: pd.DataFrame) -> None:
-    """New devices first, then groups of known ones from the loneliest on, as long as there is room."""
+    """New devices first, then those that they are most like, then groups of known ones from the loneliest on, as long
+    as there is room."""
     both = pd.concat([new, known], ignore_index=True)
     pixels = _in_pixels(both[["x", "y"]].to_numpy())
     groups = [[index] for index in range(len(new))]
-    groups += sorted(_groups(pixels, range(len(new), len(both))), key=lambda group: -_loneliness(pixels, group))
+    alike = set(np.flatnonzero(both["device"].isin(new["nearest"])).tolist())
+    found = _groups(pixels, range(len(new), len(both)))
+    found = [sorted(group, key=lambda index: index not in alike) for group in found]  # the first gives the name
+    groups += sorted(found, key=lambda group: (group[0] not in alike, -_loneliness(pixels, group)))
     texts = [
         safe(both["device"][group[0]]) + (f" and {len(group) - 1} more" if len(group) > 1 else "") for group in groups
     ]

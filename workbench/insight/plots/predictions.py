@@ -52,9 +52,9 @@ def predicted_against_measured(frame: pd.DataFrame) -> go.Figure:
     inside = frame["measured_ms"].between(frame["low_ms"], frame["high_ms"])
     check = frame["role"] == "check"
     groups = (
-        (~check, "probe (used to adapt)", INK, "diamond-open"),
         (check & inside, "check, inside its interval", BLUE, "circle"),
         (check & ~inside, "check, outside its interval", VERMILION, "square"),
+        (~check, "probe (used to adapt)", INK, "diamond"),  # the few last, so that none is hidden
     )
     for rows, label, colour, symbol in groups:
         if rows.any():
@@ -176,7 +176,7 @@ def _band(figure: go.Figure, frame: pd.DataFrame) -> None:
         x=[*drawn["rank"], *drawn["rank"][::-1]],
         y=[*drawn["high_ms"], *drawn["low_ms"][::-1]],
         fill="toself",
-        fillcolor="rgba(0,114,178,0.16)",
+        fillcolor="rgba(0,114,178,0.24)",
         line_width=0,
         mode="lines",
         hoverinfo="skip",

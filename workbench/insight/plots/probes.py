@@ -136,7 +136,7 @@ def expected_width(frame: pd.DataFrame, count: int) -> go.Figure:
     )  # fmt: skip
     figure.add_scatter(
         x=[*frame["probes"], *frame["probes"][::-1]], y=[*frame["low"], *frame["high"][::-1]], mode="lines",
-        fill="toself", fillcolor="rgba(0,114,178,0.14)", line_width=0, hoverinfo="skip", name="8 of 10 networks",
+        fill="toself", fillcolor="rgba(0,114,178,0.22)", line_width=0, hoverinfo="skip", name="8 of 10 networks",
     )  # fmt: skip
     figure.add_scatter(
         x=frame["probes"], y=frame["median"], mode="lines+markers", name="median network",

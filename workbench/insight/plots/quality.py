@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from workbench.config import WorkbenchError
 from workbench.insight.frames import checked
 from workbench.insight.labels import log_ticks, safe, spoken
-from workbench.insight.template import BLUE, COLOURS, GREY, INK, MUTED, TOP_MARGIN, blank, dress, subplots
+from workbench.insight.template import BLUE, COLOURS, GREY, INK, MUTED, PAPER, TOP_MARGIN, blank, dress, subplots
 
 STANDING_OUT = 3  # source devices that have a colour of their own
 
@@ -106,7 +106,7 @@ def _floor_bars(values: pd.Series, low: pd.Series, high: pd.Series, metric: Metr
             "symmetric": False,
             "array": high - values,
             "arrayminus": values - low,
-            "color": MUTED,
+            "color": INK,
             "thickness": 1.2,
             "width": 3,
         }
@@ -116,6 +116,7 @@ def _floor_bars(values: pd.Series, low: pd.Series, high: pd.Series, metric: Metr
         textposition="inside" if spread else "outside",
         insidetextanchor="start",
         textfont={"size": 12},
+        insidetextfont={"color": [PAPER if name == focus else INK for name in values.index]},
         cliponaxis=False,
         customdata=[safe(name) for name in values.index],
         hovertemplate=f"<b>%{{customdata}}</b><br>{metric.title} %{{x:.{metric.digits}f}}<extra></extra>",

@@ -25,7 +25,8 @@ from workbench.insight.template import (
 )
 
 DASHES = ("solid", "dash", "dot")  # where there are more platforms than colours
-PLATFORM_COLOURS = tuple(colour for colour in COLOURS if colour != VERMILION)  # that one means quarantine
+# Vermilion means quarantine, green what is accepted.
+PLATFORM_COLOURS = tuple(colour for colour in COLOURS if colour not in (VERMILION, GREEN))
 KEYED = 4  # platforms, at most, have a key of their own beside the square at their lane
 PAUSE_S = 120.0  # a longer one is cut out of the axis and marked
 CUT_S = 15.0  # what is left of it

@@ -125,7 +125,7 @@ def _range(low: pd.Series, high: pd.Series) -> go.Scatter:
         x=[*low.index, *high.index[::-1]],
         y=[*low, *high[::-1]],
         fill="toself",
-        fillcolor="rgba(0,114,178,0.14)",
+        fillcolor="rgba(0,114,178,0.22)",
         line_width=0,
         mode="lines",
         hoverinfo="skip",
@@ -144,8 +144,8 @@ def _errors_in_logarithms(figure: go.Figure, rae: pd.Series) -> None:
 
 def _coverage_band(figure: go.Figure, coverage: pd.Series) -> None:
     last = len(PANELS)
-    figure.add_hrect(*ACCEPTED, row=1, col=last, fillcolor=GREEN, opacity=0.10, line_width=0)
-    figure.add_hline(NOMINAL, row=1, col=last, line={"color": GREEN, "width": 1, "dash": "dot"})
+    figure.add_hrect(*ACCEPTED, row=1, col=last, fillcolor=GREY, opacity=0.16, line_width=0)
+    figure.add_hline(NOMINAL, row=1, col=last, line={"color": MUTED, "width": 1, "dash": "dot"})
     figure.update_yaxes(range=[min(ACCEPTED[0] - 5, 100 * coverage.min() - 3), 101], row=1, col=last)
 
 

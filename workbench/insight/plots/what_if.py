@@ -69,7 +69,7 @@ def _spans(low: pd.Series, high: pd.Series, places: np.ndarray, colour: str) -> 
     x = [value for ends in zip(low, high, strict=True) for value in (*ends, None)]
     y = [value for place in places for value in (place, place, None)]
     return go.Scatter(
-        x=x, y=y, mode="lines", line={"color": colour, "width": 3}, opacity=0.45, hoverinfo="skip", showlegend=False
+        x=x, y=y, mode="lines", line={"color": colour, "width": 3}, opacity=0.6, hoverinfo="skip", showlegend=False
     )
 
 

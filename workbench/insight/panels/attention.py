@@ -133,7 +133,7 @@ class AttentionExplorer(Panel):
 
 def told(why: Explanation, device: str) -> str:
     """One sentence on what the time of a network goes into."""
-    parts = [f"{name} {100 * share:.0f} %" for name, share in why.bounds.items() if share >= 0.005]
+    parts = [f"{name} {100 * share:.0f}\u00a0%" for name, share in why.bounds.items() if share >= 0.005]
     return (
         f"Network {short_arch(why.arch)} on {device}: {milliseconds(why.predicted_ms)} predicted, bound by "
         f"{', '.join(parts)} (by the {why.bound_by})."

@@ -11,7 +11,7 @@ import pandas as pd
 
 from workbench.config import WorkbenchError
 from workbench.insight import figures
-from workbench.insight.labels import heading, plural
+from workbench.insight.labels import capital, heading, plural
 from workbench.insight.panels.captioned import captioned, word_of
 from workbench.insight.panels.panel import WHOLE_ROW, Panel
 from workbench.insight.panels.slot import FigureSlot
@@ -129,10 +129,13 @@ class RunComparePanel(Panel):
         self._compare(picked, tables, state["metric"], notes)
         self._draw_curves(picked, state["curve"], notes)
         if len(picked) > 1:
-            self.parameters.value = captioned(differing(picked).reset_index(), "Parameters that differ")
+            self.parameters.value = captioned(
+                differing(picked).reset_index(names="Parameter"), "Parameters that differ"
+            )
         numbers = side_by_side(picked, tables, metric_names(picked)[:MOST_METRICS])
         self.numbers.value = captioned(
-            numbers.rename(index=heading).reset_index(), "All metrics, with 95 % intervals where there are cases"
+            numbers.rename(index=heading).reset_index(names="Metric"),
+            "All metrics, with 95 % intervals where there are cases",
         )
         return " ".join(notes) or None
 
@@ -152,7 +155,7 @@ class RunComparePanel(Panel):
         digits = ("difference", "low", "high")
         apart = apart.assign(**{name: apart[name].map(_signed) for name in digits})
         self.differences.value = captioned(
-            apart, f"{heading(metric)} minus that of {picked['label'].iloc[0]}, in pairs"
+            apart.rename(columns=capital), f"{heading(metric)} minus that of {picked['label'].iloc[0]}, in pairs"
         )
 
     def _draw_curves(self, picked: pd.DataFrame, curve: str, notes: list[str]) -> None:

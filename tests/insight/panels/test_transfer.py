@@ -34,7 +34,7 @@ def test_it_opens_with_both_figures_and_the_floors(panel):
     assert panel.message == ""
     assert panel.against.figure.layout.meta["title"] == "Predicted against measured"
     assert panel.errors.figure is not None
-    for name in ("HODM without training", "floor: linear", "floor: nearest source", "floor: FLOPs"):
+    for name in ("HODM without training", "Floor: linear", "Floor: nearest source", "Floor: FLOPs"):
         assert name in panel.scores.value
     assert "Latencies read: 6" in panel.scores.value
 

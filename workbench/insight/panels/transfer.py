@@ -24,10 +24,10 @@ STUDIES = 4  # the last ones are kept: back to a device that was looked at takes
 METHODS = {
     HODM: "HODM, the given model",
     HEAD: "HODM without training",
-    ZERO_SHOT: "zero-shot from the card, scaled",
-    "linear": "floor: linear",
-    "nearest": "floor: nearest source",
-    "flops": "floor: FLOPs",
+    ZERO_SHOT: "Zero-shot from the card, scaled",
+    "linear": "Floor: linear",
+    "nearest": "Floor: nearest source",
+    "flops": "Floor: FLOPs",
 }
 SHOWN = {  # metric -> title, format, scale
     "spearman": ("Spearman", "{:.3f}", 1),

@@ -68,7 +68,7 @@ def attention_map(
     views = _views(maps)
     figure.add_trace(_heatmap(views[0][1], operators, hardware, shares), 1, 1)
     if not known.all():
-        figure.add_trace(_hatching(known, len(operators)), 1, 1)
+        figure.add_trace(hatching(known, len(operators)), 1, 1)
     if shares is not None:
         figure.add_trace(_share_bars(operators, shares), 1, 2)
     height = 280 + ROW_PIXELS * len(operators)
@@ -218,7 +218,8 @@ def _hardware_facts(row: dict[str, object]) -> tuple[str, str]:
     return name, f"<br>here: {shown}"
 
 
-def _hatching(known: np.ndarray, n: int) -> go.Bar:
+def hatching(known: np.ndarray, n: int) -> go.Bar:
+    """Hatched columns of a map with ``n`` rows where its `h` properties are not ``known``."""
     masked = np.flatnonzero(~known)
     return go.Bar(
         x=masked,

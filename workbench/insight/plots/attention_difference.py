@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from workbench.config import WorkbenchError
 from workbench.insight.frames import checked, finite, one_of
 from workbench.insight.labels import safe, safe_arch
-from workbench.insight.plots.attention import ROW_PIXELS, colour_bar, map_axes
+from workbench.insight.plots.attention import ROW_PIXELS, colour_bar, hatching, map_axes
 from workbench.insight.template import DIVERGING, TOP_MARGIN, dress, subplots
 
 FIGURE = "attention-difference"
@@ -23,7 +23,8 @@ SLIGHT = 1e-4  # parts of the scale: maps that differ by less are alike
 def attention_difference(
     maps: np.ndarray, operators: pd.DataFrame, hardware: pd.DataFrame, names: tuple[str, str], unit: str = ROW_SHARE
 ) -> go.Figure:
-    """The first map minus the second, with what only one of them has marked ``[A]`` or ``[B]``.
+    """The first map minus the second, with what only one of them has marked ``[A]`` or ``[B]``, and what neither knows
+    hatched.
 
     Args:
         maps: `2 x n x h` attention; rows that one map lacks are zero there.
@@ -44,12 +45,14 @@ def attention_difference(
             f"shape {expected}, got {maps.shape}; match them first."
         )
     figure = subplots(1, 1)
+    known = (hardware["where"] != "neither").to_numpy(dtype=bool)
     figure.add_trace(_heatmap(maps, operators, hardware, names, unit), 1, 1)
+    figure.add_trace(hatching(known, len(operators)), 1, 1)  # pale would say that both look alike
     message = _message(maps, hardware, names, unit)
     dress(figure, "Where attention differs", message, height=280 + ROW_PIXELS * len(operators))
     figure.update_layout(margin_t=TOP_MARGIN + 36)
     labels = [rows.assign(name=rows["name"] + rows["where"].map(MARKS)) for rows in (operators, hardware)]
-    map_axes(figure, labels[0], labels[1].assign(known=hardware["where"] != "neither"), shares=False)
+    map_axes(figure, labels[0], labels[1].assign(known=known), shares=False)
     return figure
 
 

@@ -91,7 +91,8 @@ def test_more_networks_of_one_class_compile_than_torch_allows(usable):
     with torch._dynamo.config.patch(recompile_limit=limit):
         for width in range(1, limit + 3):
             network = Network(nn.Sequential(nn.Linear(2, width), nn.ReLU()).eval(), (1, 1, 2))
-            usable("torch_compile").prepare(network, Platform("torch_compile"))
+            run = usable("torch_compile").prepare(network, Platform("torch_compile"))
+            assert torch.as_tensor(run()).shape == (1, 1, 1, width)
 
 
 def test_torch_compile_without_a_compiler_says_so(monkeypatch, refusal):

@@ -197,6 +197,9 @@ def test_tables_put_numbers_right_and_gaps_in_words() -> None:
     text = table_html(pd.DataFrame({"name": ["a", None], "value": [1234.5, None]}))
     assert "<td class='number'>1,23" in text
     assert text.count(">unknown</td>") == 2
+    scores = table_html(pd.DataFrame({"mdape": [0.0331, None], "rae": [0.0331, 0.2]}))
+    for part in (">Median APE (%)<", ">3.3<", ">RAE<", ">0.0331<"):
+        assert part in scores
 
 
 def test_prose_makes_paragraphs_and_escapes() -> None:

@@ -7,6 +7,10 @@ import html
 import math
 import re
 from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NASBENCH201_LETTERS = {
     "none": "0",
@@ -137,6 +141,19 @@ def heading(field: object) -> object:
         return field
     unit = unit_of(str(field))
     return spoken(str(field)) + (f" ({unit})" if unit else "")
+
+
+def share_title(name: str) -> str:
+    """The column of one of `SHARES` in percent."""
+    return f"{METRIC_NAMES[name]} (%)"
+
+
+def in_percent(frame: pd.DataFrame) -> pd.DataFrame:
+    """``frame`` with its `SHARES` in percent, to a tenth, in columns that say so."""
+    shares = [name for name in frame if name in SHARES]
+    return frame.assign(**{name: (100 * frame[name]).round(1) for name in shares}).rename(
+        columns={name: share_title(name) for name in shares}
+    )
 
 
 def capital(name: object) -> object:

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 import plotly.io as pio
 
 from workbench.config import WorkbenchError, lookup
-from workbench.insight.labels import heading, spoken, unit_of, written
+from workbench.insight.labels import heading, in_percent, spoken, unit_of, written
 from workbench.insight.template import CONFIG, TOP_MARGIN
 
 UNKNOWN = "unknown"
@@ -137,7 +137,8 @@ def _absent(value: object) -> bool:
 
 
 def table_html(table: pd.DataFrame) -> str:
-    """A table with its numbers to the right; gaps say ``unknown``."""
+    """A table with its numbers to the right and its shares in percent; gaps say ``unknown``."""
+    table = in_percent(table)
     numeric = [pd.api.types.is_numeric_dtype(table[name]) for name in table.columns]
     kinds = [" class='number'" if number else "" for number in numeric]
     head = "".join(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from workbench.insight.html_table import html_table
-from workbench.insight.labels import SHARES, capital, heading, spoken, unit_of, written
+from workbench.insight.labels import SHARES, capital, heading, in_percent, share_title, spoken, unit_of, written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,21 +62,16 @@ def neat(frame: pd.DataFrame, digits: int = 3) -> Styler:
     """``frame`` as people read it: columns in words, ``digits`` behind the point, shares in percent, no numbers of
     rows."""
     numbered = frame.index.name is None and frame.index.inferred_type == "integer"
-    shares = [name for name in frame if name in SHARES]
-    frame = frame.assign(**{name: 100 * frame[name] for name in shares})
-    frame = frame.reset_index(drop=numbered).rename(columns=_title)
+    percents = [share_title(name) for name in frame if name in SHARES]
+    frame = in_percent(frame).reset_index(drop=numbered).rename(columns=lambda name: capital(heading(name)))
     texts = [name for name in frame if frame[name].dtype.kind not in "ifu"]
     left = [{"selector": "td, th", "props": "text-align: left"}]
     styler = frame.style.format(precision=digits, thousands=",", na_rep="–").hide(axis="index")
     counts = frame.select_dtypes("float").fillna(0)  # a count with gaps or after a mean
     whole = [name for name in counts if (counts[name] % 1 == 0).all() and counts[name].max() > 1]
     styler = styler.format(precision=0, thousands=",", na_rep="–", subset=whole)
-    styler = styler.format(precision=1, na_rep="–", subset=[_title(name) for name in shares])
+    styler = styler.format(precision=1, na_rep="–", subset=percents)
     return styler.set_table_styles(dict.fromkeys(texts, left))
-
-
-def _title(name: object) -> object:
-    return f"{heading(name)} (%)" if name in SHARES else capital(heading(name))
 
 
 def _known(fields: Mapping[str, object]) -> dict[str, object]:

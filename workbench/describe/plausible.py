@@ -6,8 +6,9 @@ these limits. Of one copy of operator i it takes, in milliseconds,
 
     ((compute_i)^p + (activations_i)^p + (weights_i)^p)^(1/p) + launches_i,
 
-a roofline (Williams et al. 2009) whose corner is rounded by p (1: nothing overlaps; large: everything does). With a
-card, compute follows from peak and batch size, traffic from bandwidth, launches from the family's usual overhead, each
+a roofline (Williams et al. 2009) whose corner is rounded by p (1: nothing overlaps; large: everything does); where
+launches are queued, as on most GPUs, the longer of both terms instead of their sum: work hides behind the launch of
+what comes next. With a card, compute follows from peak and batch size, traffic from bandwidth, launches from the family's usual overhead, each
 times a random efficiency; without one, the four take random shares of a relative latency. How efficiency depends on
 channels, image size, kernel size and kind of operator is always random. The medians below are general knowledge of
 inference on such hardware (an operator reaches a third of the peak, a framework needs tens of microseconds to launch
@@ -76,6 +77,10 @@ UNKNOWN_FAMILY = Family(Guess(16, 1.0), Guess(2.0, 0.5), Guess(0.3, 0.8), Guess(
 #: kernels is an estimate, right to a factor of two either way.
 LAUNCH_US = {"cuda_graphs": Guess(1.0, 0.7)}
 
+#: Probability that work hides behind launches: kernels are queued (CUDA Programming Guide, 3.2.8), and so may be the
+#: commands of an accelerator; of what nobody knows the family of, `HIDES[""]`.
+HIDES = {"gpu": 0.8, "tpu": 0.5, "npu": 0.5, "cpu": 0.1, "": 0.1}
+
 #: What a device without the figure may have: cores, and 10^9 bytes per second.
 CORES, BANDWIDTH = Guess(8, 1.0), Guess(30, 1.2)
 #: Plausible devices whose mean is what is usual: it lies .4 % beside that of many more on a network of FBNet, where
@@ -88,13 +93,17 @@ ACTIVATIONS, WEIGHTS = Guess(0.5, 0.5), Guess(0.6, 0.6)
 
 
 def plausible_costs(
-    networks: Networks, count: int, generator: np.random.Generator, card: DeviceCard | None = None
+    networks: Networks,
+    count: int,
+    generator: np.random.Generator,
+    card: DeviceCard | None = None,
+    quirks: float = 1.0,
 ) -> np.ndarray:
     """`v x s` cost of one copy of each operator on ``count`` devices: milliseconds with a ``card``, else relative to
-    the mean network."""
+    the mean network; ``quirks`` is how peculiar single kinds and shapes are, relative to what is usual."""
     work, columns = _work(networks), []
     for first in range(0, count, AT_ONCE):
-        drawn = [_Limits.draw(work, card, generator) for _ in range(min(AT_ONCE, count - first))]
+        drawn = [_Limits.draw(work, card, generator, quirks) for _ in range(min(AT_ONCE, count - first))]
         columns.append(_costs(work, networks.live, _Limits(*map(np.stack, zip(*drawn, strict=True)))))
     return np.concatenate(columns).T
 
@@ -106,11 +115,14 @@ def plausible_latencies(
     return networks.counts.astype(np.float64) @ plausible_costs(networks, count, generator, card)
 
 
-def plausible_cost(networks: Networks, card: DeviceCard | None = None) -> np.ndarray:
-    """`v` mean cost of one copy of each operator, relative to the mean network on each of `USUAL` plausible devices:
-    always the same ones for a ``card`` (or for none), so that what follows from it is not random."""
-    costs = plausible_costs(networks, USUAL, np.random.default_rng(0), card)
-    return costs @ (1.0 / (_work(networks).mean_count @ costs)) / USUAL
+def plausible_cost(networks: Networks) -> np.ndarray:
+    """`usual_cost` on `USUAL` plausible devices: always the same ones, so that what follows from it is not random."""
+    return usual_cost(networks, plausible_costs(networks, USUAL, np.random.default_rng(0)))
+
+
+def usual_cost(networks: Networks, costs: np.ndarray) -> np.ndarray:
+    """`v` mean of ``costs`` `v x s`, each device's relative to its mean network."""
+    return costs @ (1.0 / (_work(networks).mean_count @ costs)) / costs.shape[1]
 
 
 class _Work(NamedTuple):
@@ -157,6 +169,7 @@ class _Limits(NamedTuple):
         corner: how sharp the roofline's corner is.
         kinds, shapes: how much slower each kind of operator, and each of the `v` operators, is than it ought to be.
         folds: whether the runtime folds away what cannot change the output.
+        hides: whether work hides behind launches.
     """
 
     slower: np.ndarray
@@ -168,9 +181,10 @@ class _Limits(NamedTuple):
     kinds: np.ndarray
     shapes: np.ndarray
     folds: np.ndarray
+    hides: np.ndarray
 
     @classmethod
-    def draw(cls, work: _Work, card: DeviceCard | None, draw: np.random.Generator) -> _Limits:
+    def draw(cls, work: _Work, card: DeviceCard | None, draw: np.random.Generator, quirks: float) -> _Limits:
         """One device."""
         slower = draw.uniform(0, (2.5, 2.0))  # depthwise and grouped convolutions reuse little
         slower = np.exp([*slower, draw.normal(-3, 1)])
@@ -178,9 +192,11 @@ class _Limits(NamedTuple):
         taste = np.exp(draw.normal(0, (0.25, 0.35)))
         shares = draw.dirichlet([SHARES] * 4) if card is None else _milliseconds(work.total, card, draw)
         corner = np.exp(draw.uniform(0, 2.5))
-        kinds = np.exp(0.3 * draw.standard_normal(len(KINDS)))  # some kinds are badly implemented somewhere
-        shapes = 0.15 * draw.standard_normal(work.flops.shape[1])  # and so is any single shape
-        return cls(slower, wide, large, taste, shares, corner, kinds, shapes, draw.random() < 0.5)
+        kinds = np.exp(0.3 * quirks * draw.standard_normal(len(KINDS)))  # some kinds are badly implemented somewhere
+        shapes = 0.15 * quirks * draw.standard_normal(work.flops.shape[1])  # and so is any single shape
+        kind_of_device = (card.family if card and card.family else "").rpartition("-")[2]
+        folds, hides = draw.random(2) < (0.5, HIDES.get(kind_of_device, HIDES[""]))
+        return cls(slower, wide, large, taste, shares, corner, kinds, shapes, folds, hides)
 
 
 def _costs(work: _Work, live: np.ndarray, limits: _Limits) -> np.ndarray:
@@ -190,7 +206,9 @@ def _costs(work: _Work, live: np.ndarray, limits: _Limits) -> np.ndarray:
     corner = limits.corner[:, None]
     scale = np.maximum(demands.max(axis=(0, 2)), 1e-30)[:, None]
     body = scale * ((demands / scale) ** corner).sum(axis=0) ** (1 / corner)
-    cost = (body + column[:, 3] * work.launches) * limits.kinds[:, work.kind] * np.exp(limits.shapes)
+    launches = column[:, 3] * work.launches
+    together = np.where(limits.hides[:, None], np.maximum(body, launches), body + launches)
+    cost = together * limits.kinds[:, work.kind] * np.exp(limits.shapes)
     return np.where(live | ~limits.folds[:, None], cost, 0.0)
 
 

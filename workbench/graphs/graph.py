@@ -1,9 +1,8 @@
 """Operators and operator graphs.
 
 An `Op` is a token: one operator with its shapes (and the batch norm and activation that travel with it), standing for
-``repeat`` identical copies in series. A `Graph` orders the tokens topologically and knows which of them are dead: an
-operator that lies on no path from the network's input to its output cannot change what the network computes, and a
-runtime is free to fold it away.
+``repeat`` identical copies in series. A `Graph` orders the tokens topologically and knows which of them are dead: what
+the output does not need cannot change what the network computes, and a runtime is free to fold it away.
 """
 
 from __future__ import annotations
@@ -101,26 +100,33 @@ class Graph:
 
     @cached_property
     def live(self) -> tuple[bool, ...]:
-        """For each operator, whether it lies on a path from input to output; a ``zero`` passes nothing on."""
-        count = len(self.ops)
-        reached, needed = [False] * count, [False] * count
-        producers: list[list[int]] = [[] for _ in range(count)]
+        """For each operator, whether a compiler keeps it: nothing where the output is a constant, else what the output
+        needs (dead code elimination; Aho et al. 2006, section 9.1.6), also where only a ``zero`` feeds it."""
+        last = len(self.ops) - 1
+        needed = [False] * last + [self.depends_on_input]
+        for index in range(last - 1, -1, -1):
+            read = any(needed[consumer] for consumer in self._neighbours[1][index])
+            needed[index] = read and self.ops[index].kind != "zero"
+        return tuple(needed)
+
+    @cached_property
+    def depends_on_input(self) -> bool:
+        """False where the network's output is a constant: nothing but a ``zero`` connects input and output."""
+        reached: list[bool] = []
+        for index, op in enumerate(self.ops):
+            fed = index == 0 or any(reached[producer] for producer in self._neighbours[0][index])
+            reached.append(fed and op.kind != "zero")
+        return reached[-1]
+
+    @cached_property
+    def _neighbours(self) -> tuple[list[list[int]], list[list[int]]]:
+        """Of each operator, who it reads from and who reads it."""
+        producers: list[list[int]] = [[] for _ in self.ops]
+        consumers: list[list[int]] = [[] for _ in self.ops]
         for producer, consumer in self.edges:
             producers[consumer].append(producer)
-        for index, op in enumerate(self.ops):
-            fed = index == 0 or any(reached[producer] for producer in producers[index])
-            reached[index] = fed and op.kind != "zero"
-        needed[-1] = True
-        for index in range(count - 1, -1, -1):
-            if needed[index] and reached[index]:
-                for producer in producers[index]:
-                    needed[producer] = True
-        return tuple(r and n for r, n in zip(reached, needed, strict=True))
-
-    @property
-    def depends_on_input(self) -> bool:
-        """False where the network's output is a constant: nothing connects input and output."""
-        return self.live[0] and self.live[-1]
+            consumers[producer].append(consumer)
+        return producers, consumers
 
     def to_pyg(self) -> Data:
         """The graph as PyG `Data`: ``x`` (`n x f` physical features), ``edge_index`` (`2 x e`), ``live`` (`n`)."""

@@ -153,7 +153,7 @@ class TransferStudy:
         self._checks = self.networks.rows([whole.networks.archs[row] for row in checks])
         self._visible = len(visible)
         expected = ZeroShot(self.sources, self.design).expect(self.card)
-        self._expected = None if expected is None else expected[: self._visible]
+        self._expected = expected.take(np.arange(self._visible)) if expected else None
         self._adapts: dict[str, Adapt] = {}
         self._factors: dict[int, float] = {}
         self._looks: dict[tuple[object, ...], Look] = {}

@@ -22,6 +22,7 @@ import numpy as np
 
 from workbench.config import WorkbenchError
 from workbench.predictor.evidence import Evidence
+from workbench.predictor.likely import Expected
 
 #: Members of the average that are kept at most.
 MEMBERS = 60
@@ -77,15 +78,15 @@ def shaped(name: str, latency: np.ndarray, probes: np.ndarray, probe_ms: np.ndar
 
 
 def opinions(
-    shapes: Mapping[str, np.ndarray], probes: np.ndarray, probe_ms: np.ndarray, expected: np.ndarray | None = None
+    shapes: Mapping[str, np.ndarray], probes: np.ndarray, probe_ms: np.ndarray, expected: Expected | None = None
 ) -> list[PriorMean]:
-    """`shaped` of several, and of what the device's card lets expect (`a`), if it has one; the columns of an `a x d`
-    shape share the odds of one: at most one of them is right."""
+    """`shaped` of several, and of what the device's card lets expect, if it has one, before and after the probes; the
+    columns of an `a x d` shape share the odds of one: at most one of them is right."""
     found = []
-    for name, shape in (shapes if expected is None else {**shapes, "card": expected}).items():
+    for name, shape in ({**shapes, "card": expected.usual} if expected else shapes).items():
         columns = shape.T if shape.ndim == 2 else [shape]
         found += [shaped(name, column, probes, probe_ms)._replace(odds=1 / len(columns)) for column in columns]
-    return found
+    return [*found, PriorMean("likely device", *expected.given(probes, probe_ms))] if expected else found
 
 
 class _Mean(NamedTuple):

@@ -48,7 +48,7 @@ def interval_factor(
         probe_ms = latency_ms[picks]
         shapes, expected = {name: shape[rows] for name, shape in held_out.shapes.items()}, None
         if zero_shot and (told := zero_shot.expectation(sources.cards.get(sources.devices[device]), gone)):
-            expected = told(sources.networks.counts[rows], held_out.source[rows])
+            expected = told(sources.networks.counts[rows], held_out.source[rows], held_out.deviations[rows])
         priors = opinions(shapes, picks, probe_ms, expected)
         posterior = adapt([block[rows] for block in held_out.blocks], picks, probe_ms, priors, config)
         others = np.setdiff1d(np.arange(len(rows)), picks)

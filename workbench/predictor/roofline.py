@@ -21,12 +21,16 @@ import numpy as np
 
 from workbench.describe.capability import ENTRIES, capability_vector
 from workbench.describe.design import LEAST, Design
-from workbench.describe.plausible import plausible_cost, plausible_latencies
+from workbench.describe.plausible import plausible_costs, plausible_latencies, usual_cost
 from workbench.devices.device import DeviceCard
+from workbench.predictor.likely import Expected
 from workbench.predictor.method import Z90, Adapt, Estimate, Predict, Probed, Sources
 
 #: Plausible devices per card, and the seed that all cards share.
 DRAWS, SEED = 200, 0
+#: Plausible devices that are asked which of them agree with probes, and how peculiar they are: how operators deviate is
+#: inferred apart from that.
+LIKELY, QUIRKS = 150, 0.3
 #: Standard deviation of the logarithm that the rooflines' spread does not show: what no card tells.
 UNTOLD = 0.3
 #: Entries that say how a device was run, not what it can do.
@@ -63,21 +67,24 @@ class Guess(NamedTuple):
 
 
 class Expectation(NamedTuple):
-    """Relative latency that a card lets expect, of any networks of the space.
+    """What a card lets expect of any networks of the space.
 
     Args:
-        cost: `v` of one copy of each operator.
+        cost: `v` relative latency of one copy of each operator.
         weights: `d` of what the source devices take; zero for those that do not speak.
+        costs: `v x s` of one copy of each operator on plausible devices with this card.
     """
 
     cost: np.ndarray
     weights: np.ndarray
+    costs: np.ndarray
 
-    def __call__(self, counts: np.ndarray, source: np.ndarray) -> np.ndarray:
-        """`a` relative latency of networks with ``counts`` `a x v` (operators beyond `v` cost nothing) that the source
-        devices take ``source`` `a x d` for."""
+    def __call__(self, counts: np.ndarray, source: np.ndarray, deviations: np.ndarray) -> Expected:
+        """Of networks with ``counts`` `a x v` (operators beyond `v` cost nothing) that the source devices take
+        ``source`` `a x d` for, and whose operators may deviate as ``deviations`` `a x k` says."""
         known = counts[:, : len(self.cost)]
-        return np.maximum(known @ self.cost.astype(known.dtype) + source @ self.weights, LEAST)  # counts are many
+        usual = np.maximum(known @ self.cost.astype(known.dtype) + source @ self.weights, LEAST)  # counts are many
+        return Expected(usual, known, self.costs, deviations)
 
 
 class ZeroShot:
@@ -88,7 +95,8 @@ class ZeroShot:
     """
 
     def __init__(self, sources: Sources, design: Design) -> None:
-        self.networks, self._source, self._mean_ms = sources.networks, design.source, sources.mean_ms
+        self.networks, self._mean_ms = sources.networks, sources.mean_ms
+        self._source, self._deviations = design.source, design.deviations
         known = [(place, sources.cards.get(name)) for place, name in enumerate(sources.devices)]
         self._known = {place: card for place, card in known if card and telling(card)}
 
@@ -112,21 +120,25 @@ class ZeroShot:
             return None
         kept = [column for column in range(len(self._mean_ms)) if column not in without]
         speaking = [column for column in kept if column in self._known]
-        weights, cost = np.zeros(len(kept)), plausible_cost(self.networks, card)
+        weights, costs = np.zeros(len(kept)), self._drawn(card)
+        cost = usual_cost(self.networks, costs)
         if speaking:
             shares, _ = kriging_weights([self._known[column] for column in speaking], card, SHAPE)
             weights[[kept.index(column) for column in speaking]] = shares
             cost = cost - np.stack([self._costs[column] for column in speaking], axis=1) @ shares
-        return Expectation(cost, weights)
+        return Expectation(cost, weights, costs)
 
-    def expect(self, card: DeviceCard | None) -> np.ndarray | None:
-        """`a` relative latency of all networks that ``card`` lets expect; None without a card."""
+    def expect(self, card: DeviceCard | None) -> Expected | None:
+        """What ``card`` lets expect of all `a` networks; None without a card."""
         found = self.expectation(card)
-        return found(self.networks.counts, self._source) if found else None
+        return found(self.networks.counts, self._source, self._deviations) if found else None
 
     @cached_property
     def _costs(self) -> dict[int, np.ndarray]:
-        return {column: plausible_cost(self.networks, card) for column, card in self._known.items()}
+        return {column: usual_cost(self.networks, self._drawn(card)) for column, card in self._known.items()}
+
+    def _drawn(self, card: DeviceCard) -> np.ndarray:
+        return plausible_costs(self.networks, LIKELY, np.random.default_rng(SEED), card, QUIRKS)
 
     def guess(self, card: DeviceCard) -> Guess:
         """What ``card`` says."""

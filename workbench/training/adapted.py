@@ -141,7 +141,8 @@ class AdaptedDevice:
 
     def adapt(self, pretrained: Pretrained, networks: Networks, design: Design) -> Transferred:
         """``pretrained``, which speaks about ``networks`` with this ``design``, adapted to the device."""
-        expected = self.expectation(networks.counts, design.source) if self.expectation else None
+        parts = networks.counts, design.source, design.deviations
+        expected = self.expectation(*parts) if self.expectation else None
         probed = Probed(pretrained.probes, self.probe_ms)
         return transfer(pretrained, design, probed, self.card, self.factor, expected=expected)
 

@@ -17,6 +17,7 @@ import numpy as np
 from workbench.config import WorkbenchError
 from workbench.describe.design import Design
 from workbench.predictor.adapt import HeadConfig, adapt, opinions
+from workbench.predictor.likely import Expected
 from workbench.predictor.method import Z90, Probed
 
 #: The name by which an evaluation asks for it, beside those of `SELECTORS`.
@@ -97,7 +98,7 @@ def search(
     measure: Callable[[int], float],
     budget: int,
     enough: Enough = SPEND,
-    expected: np.ndarray | None = None,
+    expected: Expected | None = None,
     config: HeadConfig = SEARCH_HEAD,
 ) -> Search:
     """Measure until the intervals are narrow enough or the budget is spent.
@@ -130,7 +131,7 @@ def outlook(
     design: Design,
     probed: Probed,
     pool: np.ndarray,
-    expected: np.ndarray | None = None,
+    expected: Expected | None = None,
     config: HeadConfig = SEARCH_HEAD,
 ) -> Outlook:
     """What to measure next after ``probed`` (rows of ``pool``), and how sure the predictions are by now."""

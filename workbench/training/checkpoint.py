@@ -24,7 +24,7 @@ from workbench.predictor.store import load_tensors, save_tensors
 from workbench.training.adapted import AdaptedDevice, AdaptedPredictor, DesignMap
 from workbench.training.fit import Pretrained
 
-FORMAT, ADAPTED = "workbench-hodm-1", "workbench-hodm-adapted-3"
+FORMAT, ADAPTED = "workbench-hodm-1", "workbench-hodm-adapted-4"
 VOCABULARY = {"operator_features": list(OPERATOR_FEATURES), "capability_entries": list(ENTRIES)}
 ARRAYS, MAPPINGS = ("centre", "middle", "rotation"), ("weights", "offsets", "rest")  # of a DesignMap
 TOKENS = ("operators.features", "operators.quantities", "descriptors", "hears")
@@ -65,6 +65,8 @@ def save_predictor(folder: str | Path, predictor: AdaptedPredictor) -> Path:
     arrays |= {f"design.interactions.{name}": value for name, value in _fields(design.interactions)}
     for part in MAPPINGS:
         arrays |= {f"design.{part}.{name}": value for name, value in getattr(design, part).items()}
+    for name, device in predictor.devices.items():
+        arrays |= {f"{_expectation(name)}{part}": value for part, value in _fields(device.expectation)}
     tensors = {name: torch.tensor(np.asarray(value, dtype=np.float64)) for name, value in arrays.items()}
     description = {
         "format": ADAPTED,
@@ -94,13 +96,17 @@ def load_predictor(folder: str | Path) -> AdaptedPredictor:
         for part in (*MAPPINGS, "interactions")
     }
     parts["interactions"] = Interactions(**parts["interactions"]) if parts["interactions"] else None
+    expected = {
+        name: {part: value.numpy() for part, value in _named(tensors, _expectation(name)).items()}
+        for name in description["devices"]
+    }
     parts |= {name: tensors[f"design.{name}"].numpy() for name in ARRAYS}
     devices = {
         name: AdaptedDevice(
             np.array(fields["probe_ms"]),
             None if fields["card"] is None else DeviceCard(name=fields["name"], **fields["card"]),
             fields["factor"],
-            Expectation(*map(np.array, fields["expectation"])) if fields["expectation"] else None,
+            Expectation(**expected[name]) if expected[name] else None,
             np.array(fields["predicted_ms"]),
         )
         for name, fields in description["devices"].items()
@@ -109,8 +115,12 @@ def load_predictor(folder: str | Path) -> AdaptedPredictor:
     return AdaptedPredictor(terms, pretrained, probes, DesignMap(**parts), devices)
 
 
-def _fields(interactions: Interactions | None) -> list[tuple[str, np.ndarray]]:
-    return list(interactions._asdict().items()) if interactions else []
+def _fields(parts: Interactions | Expectation | None) -> list[tuple[str, np.ndarray]]:
+    return list(parts._asdict().items()) if parts else []
+
+
+def _expectation(device: str) -> str:
+    return f"devices.{device}.expectation."
 
 
 def _device(device: AdaptedDevice) -> dict[str, Any]:
@@ -118,7 +128,6 @@ def _device(device: AdaptedDevice) -> dict[str, Any]:
         "probe_ms": device.probe_ms.tolist(),
         "predicted_ms": device.predicted_ms.tolist(),
         "factor": device.factor,
-        "expectation": [part.tolist() for part in device.expectation] if device.expectation else None,
         "name": device.card.name if device.card else None,
         "card": device.card.known() if device.card else None,
     }

@@ -15,6 +15,7 @@ from workbench.predictor.adapt import adapt as fit_head
 from workbench.predictor.baselines import FLOORS, PEERS
 from workbench.predictor.calibrate import SELECTION_WEIGHTS, interval_factor
 from workbench.predictor.hodm import HODMConfig
+from workbench.predictor.likely import Expected
 from workbench.predictor.method import (
     Adapt,
     Estimate,
@@ -85,7 +86,7 @@ def posterior_on(
     probed: Probed,
     card: DeviceCard | None,
     config: HeadConfig,
-    expected: np.ndarray | None,
+    expected: Expected | None,
 ) -> Posterior:
     """The Bayesian head around what HODM, the sources, the mean plausible device and the card say of a device."""
     priors = opinions(design.shapes, *probed, expected)
@@ -101,7 +102,7 @@ def transfer(
     card: DeviceCard | None,
     factor: float = 1.0,
     config: HeadConfig = HeadConfig(),
-    expected: np.ndarray | None = None,
+    expected: Expected | None = None,
 ) -> Transferred:
     """Adapt ``pretrained`` to a device from its probes; ``factor`` scales the intervals, ``expected`` is what its card
     lets expect (see `ZeroShot.expect`)."""

@@ -12,8 +12,10 @@ import numpy as np
 
 from workbench.config import WorkbenchError, lookup
 
-#: Standard deviation of the intercept (everyone's scale is unknown) and of the measurement noise, relative latency.
-INTERCEPT, NOISE = 3.0, 0.1
+#: Standard deviation of the intercept (everyone's scale is unknown), and of what one reading may be wrong by, relative
+#: latency: far more than the usual noise, since now and then a reading is wild, and one extreme network alone cannot
+#: tell that from an extreme device.
+INTERCEPT, NOISE = 3.0, 0.5
 
 #: Networks that stand for the whole space where a selector compares all pairs.
 CROWD = 1000

@@ -6,13 +6,14 @@ these limits. Of one copy of operator i it takes, in milliseconds,
 
     ((compute_i)^p + (activations_i)^p + (weights_i)^p)^(1/p) + launches_i,
 
-a roofline (Williams et al. 2009) whose corner is rounded by p (1: nothing overlaps; large: everything does); where
-launches are queued, as on most GPUs, the longer of both terms instead of their sum: work hides behind the launch of
-what comes next. With a card, compute follows from peak and batch size, traffic from bandwidth, launches from the family's usual overhead, each
-times a random efficiency; without one, the four take random shares of a relative latency. How efficiency depends on
-channels, image size, kernel size and kind of operator is always random. The medians below are general knowledge of
-inference on such hardware (an operator reaches a third of the peak, a framework needs tens of microseconds to launch
-one on a GPU); no latency table was used to set them.
+a roofline (Williams et al. 2009) whose corner is rounded by p (1: nothing overlaps; large: everything does). Where
+launches are queued, as on most GPUs, work hides behind the launch of what comes next, and the longer of both terms
+counts instead of their sum. With a card, compute follows from peak and batch size, traffic from bandwidth, launches
+from the family's usual overhead, each times a random efficiency; without one, the four take random shares of a relative
+latency. How efficiency depends on channels, image size, kernel size and kind of operator is always random. The medians
+below are general knowledge of inference on such hardware (an operator reaches a third of the peak, a framework needs
+tens of microseconds to launch one on a GPU); no latency table was used to set them. That launches are queued, too, is
+general knowledge; that it matters was seen on GPUs that are sources of the published tasks.
 
 Shapes: `v` distinct operators, `a` networks, `s` drawn devices.
 """

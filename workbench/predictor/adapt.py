@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +40,8 @@ class HeadConfig:
         outlier: prior probability that a probe is an outlier, whose noise is ``outlier_noise``.
         noise_power: noise grows with relative latency to this power.
         pairs: this many of the likeliest single outliers are also tried in pairs.
+        noisiness: prior odds of a noise are proportional to this power of it.
+        wary: whether readings in whole milliseconds are taken for those of a coarse clock.
     """
 
     principal: tuple[float, ...] = (0.25, 0.5, 1.0)
@@ -52,6 +54,14 @@ class HeadConfig:
     outlier_noise: float = 1.0
     noise_power: float = 0.5
     pairs: int = 6
+    noisiness: float = 0.0
+    wary: bool = True
+
+    def seeing(self, probe_ms: np.ndarray) -> HeadConfig:
+        """As these readings suggest: whole milliseconds are those of a coarse clock that was read once. Such readings
+        scatter more than medians of many, and are wild twice as often."""
+        coarse = self.wary and (probe_ms == np.round(probe_ms)).all()
+        return replace(self, noisiness=1.0, outlier=2 * self.outlier) if coarse else self
 
 
 class PriorMean(NamedTuple):
@@ -226,6 +236,7 @@ def adapt(
         raise WorkbenchError(
             f"Adaptation expects positive probe latencies in ms, got {probe_ms.tolist()}; measure them again."
         )
+    config = config.seeing(probe_ms)
     scale, count = _scale(priors, probe_ms), len(probe_ms)
     relative = probe_ms / scale
     grid = np.array(
@@ -250,7 +261,8 @@ def adapt(
         pairs = list(itertools.combinations(sorted(likeliest), 2))
         hypotheses += pairs
         scores += [evidence.without_two(*pair) + wild[list(pair)].sum(axis=0) for pair in pairs]
-    scores = np.array(scores) + np.log([mean.odds for mean in means])  # hypotheses x m x t
+    odds = np.log([mean.odds for mean in means]) + config.noisiness * np.log(grid[:, 4:])  # m x t
+    scores = np.array(scores) + odds  # hypotheses x m x t
     weights = np.exp(scores - scores.max())
     weights /= weights.sum()
     suspicion = weights.sum(axis=(1, 2))

@@ -11,7 +11,7 @@ from workbench.predictor.method import Z90, Sources
 from workbench.predictor.roofline import ZeroShot
 
 #: Block scales at which probes are chosen: the middle of what adaptation then averages over.
-SELECTION_WEIGHTS = (0.5, 0.4, 0.25)
+SELECTION_WEIGHTS = (0.5, 0.4, 0.5)
 
 #: Probes with which a source device is played at most: 60 (a pool for adaptive probing) would take minutes per task.
 MOST_PROBES = 20

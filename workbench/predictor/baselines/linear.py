@@ -31,7 +31,7 @@ def pretrain(sources: Sources, design: Design, probes: np.ndarray, generator: np
     """The source devices are in the design already."""
     principal, physics, census, spread, noise = WEIGHTS[sources.networks.space]
     config = HeadConfig(
-        (principal,), (physics,), (census,), (spread,), (noise,), outlier=WILD, noise_power=0.0, pairs=0
+        (principal,), (physics,), (census,), (spread,), (noise,), outlier=WILD, noise_power=0.0, pairs=0, wary=False
     )  # one model: Bayesian ridge that discounts a wild probe
 
     blocks = design.principal, design.physics, design.census

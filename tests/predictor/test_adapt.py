@@ -128,6 +128,19 @@ def test_an_outlier_widens_all_intervals():
     assert (adapt(BLOCKS, PROBES, probe_ms, config=config).predict()[1] / probe_ms.mean() > 2 * calm).all()
 
 
+def test_whole_milliseconds_are_believed_less():
+    """They are those of a coarse clock; the same readings in another unit are not, and neither are they to a head that
+    is not wary."""
+    few = PROBES[:6]
+    whole = np.round(40 * noisy(0.02)[few])
+    said = [
+        adapt(BLOCKS, few, probe_ms, config=config).predict()[1].mean() / probe_ms.mean()
+        for probe_ms, config in ((whole, HeadConfig()), (whole * 1.0001, HeadConfig()), (whole, HeadConfig(wary=False)))
+    ]
+    assert said[0] > 1.1 * said[1]
+    assert said[1] == pytest.approx(said[2], rel=1e-6)
+
+
 def test_intervals_grow_with_the_noise():
     widths = [np.median(adapt(BLOCKS, PROBES, noisy(sd)[PROBES]).predict()[1]) for sd in (0.0, 0.05, 0.2)]
     assert widths[0] < 0.7 * widths[1]

@@ -46,7 +46,7 @@ def test_saving_twice_gives_the_same_files(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": "workbench-hodm-1"}, "expects format workbench-hodm-adapted-3, got 'workbench-hodm-1'"),
+        ({"format": "workbench-hodm-1"}, "expects format workbench-hodm-adapted-4, got 'workbench-hodm-1'"),
         ({"capability_entries": ["cores"]}, "trained with other capability entries"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from tests.evaluation.toy_task import FRAME, NETWORKS, TASK, run, write_tasks
 from tests.toy import TARGETS, write_table
-from workbench.describe.dbsel import SELECTORS
+from workbench.describe.dbsel import DEFAULT_SELECTOR, SELECTORS
 from workbench.predictor.baselines import FLOORS
 from workbench.training.adaptive import ADAPTIVE, Enough
 from workbench.training.fit import FitConfig
@@ -32,8 +32,13 @@ CHEAP = ("linear", "nearest", "flops")
 @pytest.mark.parametrize(
     ("method", "selector"),
     [
-        *((method, "balanced") for method in METHODS),
-        *((method, selector) for method in CHEAP for selector in (*SELECTORS, ADAPTIVE) if selector != "balanced"),
+        *((method, DEFAULT_SELECTOR) for method in METHODS),
+        *(
+            (method, selector)
+            for method in CHEAP
+            for selector in (*SELECTORS, ADAPTIVE)
+            if selector != DEFAULT_SELECTOR
+        ),
     ],
 )
 def test_noise_in_every_unprobed_target_latency_changes_no_bit(tmp_path, tasks, data, method, selector):

@@ -11,6 +11,7 @@ import pytest
 from tests.evaluation.toy_task import COLUMNS, FIELDS, FRAME, NETWORKS, run
 from tests.toy import TARGETS
 from workbench.config import WorkbenchError
+from workbench.describe.dbsel import DEFAULT_SELECTOR
 from workbench.evaluation import METRICS, EvaluationResult, evaluate, score
 from workbench.predictor.baselines import FLOORS
 from workbench.predictor.method import Estimate
@@ -25,7 +26,7 @@ def test_record_has_exactly_the_fields_of_the_design(tasks, data, method):
     for record in result.results:
         assert sorted(record) == sorted(FIELDS)
         assert (record["task"], record["space"], record["method"], record["seed"]) == ("T", "nasbench201", method, 0)
-        assert (record["probes"], record["selector"]) == (6, "balanced")
+        assert (record["probes"], record["selector"]) == (6, DEFAULT_SELECTOR)
         assert record["target_reads"] == record["probes"]
         assert record["n_test"] == len(NETWORKS) - 6
         assert min(record[name] for name in FIELDS if name.endswith("_s")) >= 0

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.toy import SOURCES, TARGETS, rae, toy_networks, toy_sources
+from workbench.describe.dbsel import DEFAULT_SELECTOR
 from workbench.describe.design import Design, build_design
 from workbench.devices.device import DeviceCard
 from workbench.predictor.baselines import PEERS
@@ -185,11 +186,11 @@ def test_hodm_judges_itself_on_probes_it_was_not_shown():
     assert first.probe_ms[3] != pytest.approx(second.probe_ms[3], rel=1e-3)
 
 
-def test_default_selector_is_balanced_and_others_can_be_named():
+def test_the_default_selector_is_taken_and_others_can_be_named():
     design = known()[1]
     draw = np.random.default_rng
     np.testing.assert_array_equal(
-        choose_probes(design, 5, draw(0), None), choose_probes(design, 5, draw(1), "balanced")
+        choose_probes(design, 5, draw(0), None), choose_probes(design, 5, draw(1), DEFAULT_SELECTOR)
     )
     assert set(choose_probes(design, 5, draw(0), "random")) != set(choose_probes(design, 5, draw(0), None))
     assert set(choose_probes(design, 3, draw(0), None, np.array([7, 8, 9]))) == {7, 8, 9}

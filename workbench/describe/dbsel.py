@@ -21,7 +21,7 @@ INTERCEPT, NOISE = 3.0, 0.5
 CROWD = 1000
 
 #: What is taken where no selector is named.
-DEFAULT_SELECTOR = "balanced"
+DEFAULT_SELECTOR = "a_optimal"
 
 #: Rounds of k-means.
 ROUNDS = 20

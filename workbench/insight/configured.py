@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 
 from workbench.config import WorkbenchError
 from workbench.data.tasks import Task, read_tasks, write_tasks
+from workbench.describe.dbsel import DEFAULT_SELECTOR
 from workbench.evaluation import METRICS, evaluate
 from workbench.insight import figures
 from workbench.insight.quickstart import Tracker
@@ -44,7 +45,7 @@ class Configuration:
     """
 
     method: str = "hodm"
-    selector: str = "balanced"
+    selector: str = DEFAULT_SELECTOR
     probes: int = 10
     capability: bool = True
     rounds: int = HODMConfig.rounds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from workbench.describe.dbsel import balanced
+from workbench.describe.dbsel import DEFAULT_SELECTOR, select_probes
 from workbench.describe.design import Design
 from workbench.predictor.adapt import HeadConfig, adapt, opinions
 from workbench.predictor.method import Z90, Sources
@@ -44,7 +44,8 @@ def interval_factor(
         held_out = design.without(gone)
         rows = sources.rows[measured]
         latency_ms = sources.latency_ms[measured, device]
-        picks = balanced(held_out.candidates(SELECTION_WEIGHTS).take(rows), count, generator)
+        pool = held_out.candidates(SELECTION_WEIGHTS).take(rows)
+        picks = select_probes(DEFAULT_SELECTOR, pool, count, generator)
         probe_ms = latency_ms[picks]
         shapes, expected = {name: shape[rows] for name, shape in held_out.shapes.items()}, None
         if zero_shot and (told := zero_shot.expectation(sources.cards.get(sources.devices[device]), gone)):

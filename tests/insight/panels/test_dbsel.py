@@ -10,6 +10,7 @@ from tests.toy import SOURCES, toy_frame, toy_networks, write_table
 from workbench.cli.common import networks as read_list
 from workbench.config import WorkbenchError
 from workbench.data.table import LatencyTable
+from workbench.describe.dbsel import DEFAULT_SELECTOR
 from workbench.insight.labels import short_arch
 from workbench.insight.panels.dbsel import FIGURES, DBSelPanel
 from workbench.insight.probe_study import open_study
@@ -56,7 +57,7 @@ def click(panel: DBSelPanel, trace: int, point: int) -> None:
 def test_it_opens_with_every_figure_and_a_table(panel):
     assert panel.message == ""
     assert panel.state == {
-        "space": "nasbench201", "probes": 10, "selector": "balanced", "seed": 0, "sources": [], "locked": [],
+        "space": "nasbench201", "probes": 10, "selector": DEFAULT_SELECTOR, "seed": 0, "sources": [], "locked": [],
         "swapped": [],
     }  # fmt: skip
     assert all(one.figure is not None for one in panel.slots)

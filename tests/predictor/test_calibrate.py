@@ -38,7 +38,7 @@ def test_factor_is_repeatable_and_only_widens(sources):
 
 
 def test_overconfidence_is_widened_and_timidity_left_alone(sources):
-    assert factor(sources, config=only(0.005, 0.001)) > 3
+    assert factor(sources, config=only(0.003, 0.001)) > 2
     assert factor(sources, config=only(1.0, 0.2)) == 1.0
 
 

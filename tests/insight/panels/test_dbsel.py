@@ -80,9 +80,9 @@ def test_the_slider_moves_the_probes_and_leaves_the_background(panel):
     assert "3 networks drawn" in slot(panel, "network_drawings").figure.layout.meta["message"]
 
 
-@pytest.mark.parametrize("change", [{"selector": "random"}, {"sources": ["compute", "memory"]}])
+@pytest.mark.parametrize("change", [{"selector": "random"}, {"sources": ["edge", "server"]}])
 def test_other_controls_choose_other_probes(panel, change):
-    panel.set(probes=25)  # the first ten follow from physics
+    panel.set(probes=25, selector="disagreement")  # of the sources: designs follow from physics first
     before = panel.probe_archs
     panel.set(**change)
     assert panel.message == ""

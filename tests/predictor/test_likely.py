@@ -76,6 +76,15 @@ def test_few_probes_are_enough_for_an_answer(expected, count):
     assert (ms > 0).all()
 
 
+def test_probes_that_are_folded_away_do_not_blow_up_the_others(expected):
+    """Devices that take nothing for a probe have no scale of their own there."""
+    constant = np.flatnonzero(~NETWORKS.counts[:, NETWORKS.live].any(axis=1))
+    assert len(constant), "some networks compute nothing"
+    ms, _ = expected.given(constant[:1], np.array([0.01]))
+    assert np.isfinite(ms).all()
+    assert ms.max() < 100
+
+
 def test_the_unit_does_not_matter(expected):
     actual = devices(1)[:, 0]
     for one, other in zip(

@@ -18,6 +18,8 @@ import numpy as np
 from workbench.describe.design import LEAST
 from workbench.predictor.evidence import Evidence
 
+#: Networks that stand for all where a mean is asked for.
+CROWD = 500
 #: How far operators may deviate from a drawn device, and standard deviations of the noise; relative latency.
 SPREAD, NOISE = (0.03, 0.1, 0.3), (0.01, 0.03, 0.1)
 
@@ -44,8 +46,8 @@ class Expected(NamedTuple):
     def given(self, probes: np.ndarray, probe_ms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Milliseconds of all `a` networks given that the rows ``probes`` took ``probe_ms``, and `p` milliseconds of
         each probe given the others."""
-        drawn = self.counts[probes] @ self.costs  # p x s
-        drawn = np.maximum(drawn, LEAST * drawn.mean(axis=0))
+        usual = self.counts[:: max(1, len(self.counts) // CROWD)].mean(axis=0) @ self.costs  # s, of the mean network
+        drawn = np.maximum(self.counts[probes] @ self.costs, LEAST * usual)  # p x s; some devices fold networks away
         scale = np.median(probe_ms[:, None] / drawn, axis=0)  # a few probes may be wild
         unit = np.median(probe_ms)
         relative, said = probe_ms / unit, drawn * scale / unit

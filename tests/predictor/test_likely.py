@@ -95,7 +95,7 @@ def test_the_unit_does_not_matter(expected):
 
 def test_taking_some_networks_asks_the_same_devices(expected):
     actual = devices(1)[:, 0]
-    rows = np.concatenate([PROBES, [1, 2]])
+    rows = np.concatenate([PROBES, [1, 2]])  # what is said of a network does not depend on its company
     ms, foreseen = expected.take(rows).given(np.arange(len(PROBES)), actual[PROBES])
     whole, said = expected.given(PROBES, actual[PROBES])
     np.testing.assert_allclose(ms, whole[rows], rtol=1e-5)

@@ -18,8 +18,6 @@ import numpy as np
 from workbench.describe.design import LEAST
 from workbench.predictor.evidence import Evidence
 
-#: Networks that stand for all where a mean is asked for.
-CROWD = 500
 #: How far operators may deviate from a drawn device, and standard deviations of the noise; relative latency.
 SPREAD, NOISE = (0.03, 0.1, 0.3), (0.01, 0.03, 0.1)
 
@@ -46,8 +44,9 @@ class Expected(NamedTuple):
     def given(self, probes: np.ndarray, probe_ms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Milliseconds of all `a` networks given that the rows ``probes`` took ``probe_ms``, and `p` milliseconds of
         each probe given the others."""
-        usual = self.counts[:: max(1, len(self.counts) // CROWD)].mean(axis=0) @ self.costs  # s, of the mean network
-        drawn = np.maximum(self.counts[probes] @ self.costs, LEAST * usual)  # p x s; some devices fold networks away
+        known = self.counts[probes]
+        usual = known.sum(axis=1).mean() * self.costs.mean(axis=0)  # s; of as many usual operators
+        drawn = np.maximum(known @ self.costs, LEAST * usual)  # p x s; some devices fold whole networks away
         scale = np.median(probe_ms[:, None] / drawn, axis=0)  # a few probes may be wild
         unit = np.median(probe_ms)
         relative, said = probe_ms / unit, drawn * scale / unit
@@ -56,7 +55,7 @@ class Expected(NamedTuple):
         weights = _shares(evidence.whole()).sum(axis=0)  # s
         unseen = np.stack([_shares(scores).sum(axis=0) for scores in evidence.without_one()])  # p x s
         ms = self.counts @ (self.costs @ (weights * scale)).astype(self.counts.dtype)
-        return np.maximum(ms, LEAST * ms.mean()), (unseen * said).sum(axis=1) * unit
+        return np.maximum(ms, LEAST * unit), (unseen * said).sum(axis=1) * unit
 
 
 def _shares(scores: np.ndarray) -> np.ndarray:

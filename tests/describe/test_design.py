@@ -7,7 +7,7 @@ import pytest
 
 from tests.toy import SOURCES, TARGETS, toy_networks, toy_sources
 from workbench.config import WorkbenchError
-from workbench.describe.design import build_design, principal_components, ridge, standardise
+from workbench.describe.design import ROUNDS, build_design, principal_components, ridge, standardise
 
 NETWORKS = toy_networks()
 ROWS = np.arange(0, 200, 2)
@@ -44,6 +44,18 @@ def test_ridge_does_not_believe_noise():
     x, y = draw.standard_normal((40, 100)), draw.standard_normal((40, 1))
     predicted = ridge(x, y, draw.standard_normal((500, 100)))
     assert predicted.std() < 0.6 * y.std()
+
+
+def test_wild_targets_decide_nothing_if_they_are_drawn_in():
+    draw = np.random.default_rng(3)
+    x, queries = draw.standard_normal((200, 5)), draw.standard_normal((100, 5))
+    weights = draw.standard_normal((5, 2))
+    clean, actual = 10 + x @ weights, 10 + queries @ weights
+    wild = clean + 0.05 * draw.standard_normal(clean.shape)
+    wild[::10, 0] *= 2  # one device has them, the other has none
+    plain, robust = ridge(x, wild, queries) - actual, ridge(x, wild, queries, ROUNDS) - actual
+    assert np.abs(robust[:, 0]).mean() < 0.3 * np.abs(plain[:, 0]).mean()
+    assert np.abs(robust[:, 1]).mean() < 1.2 * np.abs(plain[:, 1]).mean()
 
 
 def test_ridge_shrugs_off_a_feature_that_never_varied():

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from workbench.config import WorkbenchError
-from workbench.predictor.adapt import HeadConfig, PriorMean, adapt, shaped
+from workbench.predictor.adapt import HeadConfig, adapt
+from workbench.predictor.opinions import PriorMean, shaped
 
 NETWORKS, PROBES = 120, np.arange(3, 120, 6)
 OTHERS = np.setdiff1d(np.arange(NETWORKS), PROBES)

@@ -11,8 +11,9 @@ from scipy.stats import spearmanr
 from tests.toy import SOURCES, TARGETS, Roofline, toy_networks, toy_sources
 from workbench.describe.design import build_design
 from workbench.devices.device import DeviceCard
-from workbench.predictor.adapt import adapt, opinions
+from workbench.predictor.adapt import adapt
 from workbench.predictor.method import Probed
+from workbench.predictor.opinions import opinions
 from workbench.predictor.roofline import LEVEL, SHAPE, ZeroShot, kriging_weights, likeness, pretrain
 
 NETWORKS = toy_networks()

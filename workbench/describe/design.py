@@ -25,6 +25,10 @@ from workbench.describe.plausible import plausible_cost
 
 PENALTIES = (1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0)
 
+#: Beyond how many standard deviations a source's reading is drawn in, how often, and the standard deviation of normal
+#: numbers whose median distance from 0 is 1: phones have readings at twice the latency, and a state for every clock.
+WINSORISED, ROUNDS, MAD = 2.0, 4, 1.4826
+
 #: Least relative latency of the mean source: a ridge regression may say less than nothing.
 LEAST = 1e-2
 
@@ -102,7 +106,8 @@ def build_design(networks: Networks, rows: np.ndarray, latency_ms: np.ndarray) -
             raise WorkbenchError("A source device expects at least two measured architectures, got fewer; remove it.")
         members = np.nonzero(group.ravel() == index)[0]
         relative = latency_ms[np.ix_(pattern, members)]
-        source[:, members] = ridge(features[rows[pattern]], relative / relative.mean(axis=0), features)
+        relative = relative / relative.mean(axis=0)
+        source[:, members] = ridge(features[rows[pattern]], relative, features, ROUNDS)
     interactions = None
     if (choices := arch_choices(networks.space, networks.archs)) is not None:
         residuals = latency_ms / np.nanmean(latency_ms, axis=0) - source[rows]
@@ -135,31 +140,45 @@ def principal_components(source: np.ndarray) -> np.ndarray:
     return components / max(components[:, 0].std(), 1e-12)
 
 
-def ridge(x: np.ndarray, y: np.ndarray, queries: np.ndarray) -> np.ndarray:
+def ridge(x: np.ndarray, y: np.ndarray, queries: np.ndarray, rounds: int = 0) -> np.ndarray:
     """Ridge regression with the penalty that leaves the least leave-one-out error, per column of ``y``.
 
     Args:
         x: `s x f` features.
         y: `s x d` targets.
         queries: `a x f`.
+        rounds: times that targets beyond `WINSORISED` are drawn in to it and all is fitted again, so that wild ones
+            decide nothing (Huber 1981, section 7.8).
 
     Returns:
         `a x d` predictions.
     """
     centre, scale = x.mean(axis=0), x.std(axis=0) + 1e-9
-    left, spread, right = np.linalg.svd((x - centre) / scale, full_matrices=False)
-    target = y - y.mean(axis=0)
+    parts = np.linalg.svd((x - centre) / scale, full_matrices=False)
+    weights, fitted = _shrunk(*parts, y)
+    tame = y
+    for _ in range(rounds):
+        missed = y - fitted
+        width = WINSORISED * MAD * np.median(np.abs(missed), axis=0)
+        tame = fitted + np.clip(missed, -width, width)
+        weights, fitted = _shrunk(*parts, tame)
+    return (queries - centre) / scale @ weights + tame.mean(axis=0)
+
+
+def _shrunk(left: np.ndarray, spread: np.ndarray, right: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`f x d` weights of standardised features, and `s x d` what they say, from the features' decomposition."""
+    mean = y.mean(axis=0)
+    target = y - mean
     projected = left.T @ target
     best_error = np.full(y.shape[1], np.inf)
-    best_weights = np.zeros((x.shape[1], y.shape[1]))
+    best = np.zeros((len(spread), y.shape[1]))
     for penalty in PENALTIES:
         damped = penalty * len(y) / 100
         shrink = spread**2 / (spread**2 + damped)
         freedom = np.maximum(1 - 1 / len(y) - (left**2 * shrink).sum(axis=1), 1e-9)  # one minus leverage
         residual = target - left @ (shrink[:, None] * projected)
         error = ((residual / freedom[:, None]) ** 2).mean(axis=0)
-        weights = right.T @ ((spread / (spread**2 + damped))[:, None] * projected)
         better = error < best_error
         best_error[better] = error[better]
-        best_weights[:, better] = weights[:, better]
-    return (queries - centre) / scale @ best_weights + y.mean(axis=0)
+        best[:, better] = (spread / (spread**2 + damped))[:, None] * projected[:, better]
+    return right.T @ best, mean + left @ (spread[:, None] * best)

@@ -40,9 +40,9 @@ class Guess(NamedTuple):
     median: float
     spread: float
 
-    def draw(self, generator: np.random.Generator) -> float:
-        """One plausible value."""
-        return self.median * float(np.exp(self.spread * generator.standard_normal()))
+    def at(self, luck: np.ndarray) -> np.ndarray:
+        """Plausible values, so many standard deviations above the median."""
+        return self.median * np.exp(self.spread * luck)
 
 
 class Family(NamedTuple):
@@ -87,10 +87,76 @@ CORES, BANDWIDTH = Guess(8, 1.0), Guess(30, 1.2)
 #: Plausible devices whose mean is what is usual: it lies .4 % beside that of many more on a network of FBNet, where
 #: networks differ by 7 to 12 %.
 USUAL = 100
-#: Devices that are worked out together: their operators stay in the processor's cache.
-AT_ONCE = 25
 #: Share of the nominal bandwidth that activations and weights reach.
 ACTIVATIONS, WEIGHTS = Guess(0.5, 0.5), Guess(0.6, 0.6)
+
+
+class Luck(NamedTuple):
+    """Standard normal numbers, `s` each: how far a device lies from what is usual where its card is silent."""
+
+    cores: np.ndarray
+    clock: np.ndarray
+    flops_per_cycle: np.ndarray
+    efficiency: np.ndarray
+    bandwidth: np.ndarray
+    activations: np.ndarray
+    weights: np.ndarray
+    launch: np.ndarray
+
+
+class Plausible(NamedTuple):
+    """`s` plausible devices without what a card says, so that one draw serves every card.
+
+    Args:
+        networks: of the space.
+        compute: `s x v` compute of one copy of each operator, relative to the mean network's.
+        slower: `s x v` how much slower it is than it ought to be, as its kind and its shape may be.
+        corner: `s` how sharp the roofline's corner is.
+        shares: `s x 4` of compute, activations, weights and launches in the mean network, if no card is known.
+        folds: `s` whether the runtime folds away what cannot change the output.
+        queues: `s` between 0 and 1; work hides behind launches where it is below the kind's probability in `HIDES`.
+        luck: see `Luck`.
+    """
+
+    networks: Networks
+    compute: np.ndarray
+    slower: np.ndarray
+    corner: np.ndarray
+    shares: np.ndarray
+    folds: np.ndarray
+    queues: np.ndarray
+    luck: Luck
+
+    @classmethod
+    def draw(cls, networks: Networks, count: int, generator: np.random.Generator, quirks: float = 1.0) -> Plausible:
+        """``count`` devices; ``quirks`` is how peculiar single kinds and shapes are, relative to what is usual."""
+        work, normal = _work(networks), generator.standard_normal
+        compute = _compute(work, count, generator)
+        kinds = 0.3 * normal((count, len(KINDS)))  # some kinds are badly implemented somewhere
+        shapes = 0.15 * normal(compute.shape)  # and so is any single shape
+        slower = np.exp(quirks * (kinds[:, work.kind] + shapes))
+        corner = np.exp(generator.uniform(0, 2.5, count))
+        shares = generator.dirichlet([SHARES] * 4, count)
+        folds, queues = generator.random((2, count))
+        luck = Luck(*normal((len(Luck._fields), count)))
+        return cls(networks, compute, slower, corner, shares, folds < 0.5, queues, luck)
+
+    def costs(self, card: DeviceCard | None = None) -> np.ndarray:
+        """`v x s` cost of one copy of each operator: milliseconds with a ``card``, else relative to the mean
+        network."""
+        work = _work(self.networks)
+        parts = self.shares.T if card is None else _milliseconds(work.total, card, self.luck)
+        hides = self.queues < HIDES.get(card.kind if card else "", HIDES[""])
+        costs = np.empty_like(self.compute)
+        for device in range(len(costs)):  # one at a time, so that its operators stay in the processor's cache
+            compute, activations, weights, launches = parts[:, device]
+            demands = np.stack([compute * self.compute[device], activations * work.activations, weights * work.weights])
+            corner, scale = self.corner[device], max(demands.max(), 1e-30)
+            body, launch = scale * ((demands / scale) ** corner).sum(axis=0) ** (1 / corner), launches * work.launches
+            costs[device] = np.maximum(body, launch) if hides[device] else body + launch
+        costs *= self.slower
+        costs[np.ix_(self.folds, ~self.networks.live)] = 0.0
+        return costs.T
 
 
 def plausible_costs(
@@ -100,13 +166,8 @@ def plausible_costs(
     card: DeviceCard | None = None,
     quirks: float = 1.0,
 ) -> np.ndarray:
-    """`v x s` cost of one copy of each operator on ``count`` devices: milliseconds with a ``card``, else relative to
-    the mean network; ``quirks`` is how peculiar single kinds and shapes are, relative to what is usual."""
-    work, columns = _work(networks), []
-    for first in range(0, count, AT_ONCE):
-        drawn = [_Limits.draw(work, card, generator, quirks) for _ in range(min(AT_ONCE, count - first))]
-        columns.append(_costs(work, networks.live, _Limits(*map(np.stack, zip(*drawn, strict=True)))))
-    return np.concatenate(columns).T
+    """`v x s` cost of one copy of each operator on ``count`` devices with this ``card``; see `Plausible`."""
+    return Plausible.draw(networks, count, generator, quirks).costs(card)
 
 
 def plausible_latencies(
@@ -159,85 +220,35 @@ def _work(networks: Networks) -> _Work:
     )  # fmt: skip
 
 
-class _Limits(NamedTuple):
-    """What a plausible device is drawn from; of several devices, each with a first axis of `s`.
-
-    Args:
-        slower: `3` how much slower depthwise, grouped and elementwise work is than dense.
-        wide, large: channels and image size at which half the peak is reached.
-        taste: `2` of 5x5 and larger kernels, and of 1x1.
-        shares: `4` of compute, activations, weights and launches in the mean network, or their milliseconds.
-        corner: how sharp the roofline's corner is.
-        kinds, shapes: how much slower each kind of operator, and each of the `v` operators, is than it ought to be.
-        folds: whether the runtime folds away what cannot change the output.
-        hides: whether work hides behind launches.
-    """
-
-    slower: np.ndarray
-    wide: np.ndarray
-    large: np.ndarray
-    taste: np.ndarray
-    shares: np.ndarray
-    corner: np.ndarray
-    kinds: np.ndarray
-    shapes: np.ndarray
-    folds: np.ndarray
-    hides: np.ndarray
-
-    @classmethod
-    def draw(cls, work: _Work, card: DeviceCard | None, draw: np.random.Generator, quirks: float) -> _Limits:
-        """One device."""
-        slower = draw.uniform(0, (2.5, 2.0))  # depthwise and grouped convolutions reuse little
-        slower = np.exp([*slower, draw.normal(-3, 1)])
-        wide, large = np.exp(draw.uniform(np.log(0.5), np.log(128))), np.exp(draw.uniform(np.log(0.1), np.log(10)))
-        taste = np.exp(draw.normal(0, (0.25, 0.35)))
-        shares = draw.dirichlet([SHARES] * 4) if card is None else _milliseconds(work.total, card, draw)
-        corner = np.exp(draw.uniform(0, 2.5))
-        kinds = np.exp(0.3 * quirks * draw.standard_normal(len(KINDS)))  # some kinds are badly implemented somewhere
-        shapes = 0.15 * quirks * draw.standard_normal(work.flops.shape[1])  # and so is any single shape
-        kind_of_device = (card.family if card and card.family else "").rpartition("-")[2]
-        folds, hides = draw.random(2) < (0.5, HIDES.get(kind_of_device, HIDES[""]))
-        return cls(slower, wide, large, taste, shares, corner, kinds, shapes, folds, hides)
-
-
-def _costs(work: _Work, live: np.ndarray, limits: _Limits) -> np.ndarray:
-    """`s x v` cost of one copy of each operator on the devices of ``limits``."""
-    compute, column = _compute(work, limits), limits.shares[..., None]
-    demands = np.stack([column[:, 0] * compute, column[:, 1] * work.activations, column[:, 2] * work.weights])
-    corner = limits.corner[:, None]
-    scale = np.maximum(demands.max(axis=(0, 2)), 1e-30)[:, None]
-    body = scale * ((demands / scale) ** corner).sum(axis=0) ** (1 / corner)
-    launches = column[:, 3] * work.launches
-    together = np.where(limits.hides[:, None], np.maximum(body, launches), body + launches)
-    cost = together * limits.kinds[:, work.kind] * np.exp(limits.shapes)
-    return np.where(live | ~limits.folds[:, None], cost, 0.0)
-
-
-def _compute(work: _Work, limits: _Limits) -> np.ndarray:
+def _compute(work: _Work, count: int, draw: np.random.Generator) -> np.ndarray:
     """`s x v` compute per operator relative to the mean network, with a random taste for shapes."""
-    flops = work.flops[0] + limits.slower @ work.flops[1:]
-    wide, large, taste = limits.wide[:, None], limits.large[:, None], limits.taste[..., None]
+    depthwise, grouped = draw.uniform(0, 2.5, count), draw.uniform(0, 2.0, count)  # they reuse little
+    slower = np.exp(np.stack([depthwise, grouped, draw.normal(-3, 1, count)], axis=1))  # than dense work
+    wide = np.exp(draw.uniform(np.log(0.5), np.log(128), count))[:, None]  # channels that reach half the peak
+    large = np.exp(draw.uniform(np.log(0.1), np.log(10), count))[:, None]  # image size that does
+    big, tiny = np.exp(draw.normal(0, (0.25, 0.35), (count, 2))).T[..., None]  # kernels of 5x5 and more, and of 1x1
     into, out = work.channels
     used = into / (into + wide) * (out / (out + wide)) * (work.size / (work.size + large))
-    flops = flops / used * np.where(work.kernel >= 5, taste[:, 0], 1.0) * np.where(work.kernel == 1, taste[:, 1], 1.0)
+    flops = (work.flops[0] + slower @ work.flops[1:]) / used
+    flops = flops * np.where(work.kernel >= 5, big, 1.0) * np.where(work.kernel == 1, tiny, 1.0)
     return flops / np.maximum(flops @ work.mean_count, 1e-12)[:, None]
 
 
-def _milliseconds(total: tuple[float, ...], card: DeviceCard, draw: np.random.Generator) -> np.ndarray:
-    """Compute, activations, weights and launches of the mean network on a device with this card."""
+def _milliseconds(total: tuple[float, ...], card: DeviceCard, luck: Luck) -> np.ndarray:
+    """`4 x s` compute, activations, weights and launches of the mean network on devices with this card."""
     family = FAMILIES.get(card.family or "", UNKNOWN_FAMILY)
     batch = card.batch_size or 1
     peak = card.peak_fp32_gflops or (
-        (card.cores or CORES.draw(draw))
-        * (card.clock_ghz or family.clock_ghz.draw(draw))
-        * family.flops_per_cycle.draw(draw)
+        (card.cores or CORES.at(luck.cores))
+        * (card.clock_ghz or family.clock_ghz.at(luck.clock))
+        * family.flops_per_cycle.at(luck.flops_per_cycle)
     )
-    bandwidth = card.memory_bandwidth_gbps or BANDWIDTH.draw(draw)
+    bandwidth = card.memory_bandwidth_gbps or BANDWIDTH.at(luck.bandwidth)
     launch = LAUNCH_US.get((card.runtime or "").partition(" ")[0], family.launch_us)
-    launch_us = card.launch_overhead_us or launch.draw(draw)
-    return np.array([
-        batch * total[0] / (peak * family.efficiency.draw(draw) * 1e6),
-        batch * total[1] / (bandwidth * ACTIVATIONS.draw(draw) * 1e6),
-        total[2] / (bandwidth * WEIGHTS.draw(draw) * 1e6),
-        total[3] * launch_us * 1e-3,
+    launch_us = card.launch_overhead_us or launch.at(luck.launch)
+    return np.stack([
+        batch * total[0] / (peak * family.efficiency.at(luck.efficiency) * 1e6),
+        batch * total[1] / (bandwidth * ACTIVATIONS.at(luck.activations) * 1e6),
+        total[2] / (bandwidth * WEIGHTS.at(luck.weights) * 1e6),
+        np.broadcast_to(total[3] * launch_us * 1e-3, luck.launch.shape),
     ])  # fmt: skip

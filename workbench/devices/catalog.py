@@ -135,7 +135,7 @@ def _sources(card: DeviceCard) -> Iterator[str]:
 
 def _units(card: DeviceCard) -> Iterator[str]:
     for name, ranges in PLAUSIBLE.items():
-        value, (low, high) = getattr(card, name), ranges.get(_kind(card), ranges[""])
+        value, (low, high) = getattr(card, name), ranges.get(card.kind, ranges[""])
         if value is not None and not low <= value <= high:
             kind = card.family or "device"
             yield f"{name} {value:g} is outside {low:g} to {high:g}, what a {kind} can have; check its unit"
@@ -159,7 +159,7 @@ def _peaks(card: DeviceCard) -> Iterator[str]:
         value, wide = getattr(card, narrow), card.peak_fp32_gflops
         if value is not None and wide is not None and value < wide:
             yield f"{narrow} {value:g} is below peak_fp32_gflops {wide:g}; a narrower type is no slower"
-    low, high = PER_CYCLE.get(_kind(card), (0.0, float("inf")))
+    low, high = PER_CYCLE.get(card.kind, (0.0, float("inf")))
     if card.peak_fp32_gflops is not None and card.cores is not None and card.clock_ghz is not None:
         per_cycle = card.peak_fp32_gflops / (card.cores * card.clock_ghz)
         if not low / TOLERANCE <= per_cycle <= high * TOLERANCE:
@@ -177,10 +177,6 @@ def _ridge(card: DeviceCard) -> Iterator[str]:
             f"{found.precision} peak over memory_bandwidth_gbps is {found.ridge:.3g} operations per byte, outside "
             f"{low:g} to {high:g}; check both units"
         )
-
-
-def _kind(card: DeviceCard) -> str:
-    return (card.family or "").rpartition("-")[2]
 
 
 def _known(card: DeviceCard, names: Iterable[str]) -> list[tuple[str, float]]:

@@ -111,6 +111,11 @@ class DeviceCard:
     source: str | Mapping[str, str] | None = field(default=None, hash=False)
     passport: str | None = None
 
+    @property
+    def kind(self) -> str:
+        """The end of the family's name: ``gpu`` of ``desktop-gpu``; empty where the family is not known."""
+        return (self.family or "").rpartition("-")[2]
+
     def __post_init__(self) -> None:
         for name in ("batch_size", "threads", *CAPABILITY_FIELDS):
             value = getattr(self, name)

@@ -28,11 +28,12 @@ from workbench.insight import figures
 from workbench.insight.hodm_training import DRAWN
 from workbench.insight.labels import plural, short_arch
 from workbench.insight.source_side import design_at, narrowed, source_side
-from workbench.predictor.adapt import HeadConfig, PriorMean, opinions
+from workbench.predictor.adapt import HeadConfig
 from workbench.predictor.adapt import adapt as fit_head
 from workbench.predictor.baselines import FLOORS
 from workbench.predictor.calibrate import interval_factor
 from workbench.predictor.method import Adapt, Estimate, Probed, Sources, gaussian_estimate, some_probes
+from workbench.predictor.opinions import PriorMean, opinions
 from workbench.predictor.roofline import ZeroShot
 from workbench.training.adapted import AdaptedPredictor
 from workbench.training.adaptive import SEARCH_HEAD

@@ -5,10 +5,11 @@ Relative latency of a network is its prior mean plus a linear function of featur
     y / mean(y) = prior + sum_b phi_b w_b + intercept + noise,   w_b ~ N(0, (tau s_b)^2),
 
 with noise whose standard deviation grows with the square root of the latency, and with a small probability that a
-probe is an outlier (phones have them). Nobody knows the block scales s_b, the overall scale tau, the noise sigma, which
-of several prior means is right and how far, or which probes are outliers: every combination on a grid is a model, its
-marginal likelihood has a closed form, and the prediction is the average over all of them (Bayesian model averaging;
-Hoeting et al. 1999). Nothing is iterated, so ten probes cannot be overfitted.
+probe is an outlier (phones have them); with a coarse clock, also with one that the readings are of several states
+(`states`). Nobody knows the block scales s_b, the overall scale tau, the noise sigma, which of several prior means is
+right and how far, or which probes are outliers: every combination on a grid is a model, its marginal likelihood has a
+closed form, and the prediction is the average over all of them (Bayesian model averaging; Hoeting et al. 1999). Nothing
+is iterated, so ten probes cannot be overfitted.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ import numpy as np
 
 from workbench.config import WorkbenchError
 from workbench.predictor.evidence import Evidence
-from workbench.predictor.likely import Expected
+from workbench.predictor.opinions import PriorMean
+from workbench.predictor.states import find_states
 
-#: Members of the average that are kept at most.
-MEMBERS = 60
+#: Members of the average that are kept at most, and the share of the largest weight that a million models are sifted by
+#: before the heaviest of them are sought.
+MEMBERS, HEAVY = 60, 1e-2
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,14 @@ class HeadConfig:
         pairs: this many of the likeliest single outliers are also tried in pairs.
         noisiness: prior odds of a noise are proportional to this power of it.
         wary: whether readings in whole milliseconds are taken for those of a coarse clock.
+        states: probability that a device with a coarse clock was read in several states; see `states`.
     """
 
     principal: tuple[float, ...] = (0.25, 0.5, 1.0)
     physics: tuple[float, ...] = (0.1, 0.4, 1.6)
     deviations: tuple[float, ...] = (0.1, 0.5, 2.0)
-    spread: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
-    noise: tuple[float, ...] = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
+    spread: tuple[float, ...] = (0.025, 0.05, 0.1, 0.2, 0.4)
+    noise: tuple[float, ...] = (0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
     trust: tuple[float, ...] = (0.0, 0.5, 1.0)
     outlier: float = 0.1
     outlier_noise: float = 1.0
@@ -56,47 +60,13 @@ class HeadConfig:
     pairs: int = 6
     noisiness: float = 0.0
     wary: bool = True
+    states: float = 0.7
 
     def seeing(self, probe_ms: np.ndarray) -> HeadConfig:
         """As these readings suggest: whole milliseconds are those of a coarse clock that was read once. Such readings
-        scatter more than medians of many, and are wild twice as often."""
+        scatter more than medians of many, are wild twice as often, and may be of several states."""
         coarse = self.wary and (probe_ms == np.round(probe_ms)).all()
-        return replace(self, noisiness=1.0, outlier=2 * self.outlier) if coarse else self
-
-
-class PriorMean(NamedTuple):
-    """What is thought of the device before the head corrects it; only its shape counts, not its scale.
-
-    Args:
-        name: whose opinion it is.
-        ms: `a` milliseconds.
-        probe_ms: `p` milliseconds of each probe; where ``ms`` has seen the probes, predicted from the *other* probes,
-            so that its fit can be judged.
-        odds: of this opinion before anything is measured, relative to the others.
-    """
-
-    name: str
-    ms: np.ndarray
-    probe_ms: np.ndarray
-    odds: float = 1.0
-
-
-def shaped(name: str, latency: np.ndarray, probes: np.ndarray, probe_ms: np.ndarray) -> PriorMean:
-    """A prior mean in any unit (`a`), scaled to the probes by the median of their ratios: a few may be wild."""
-    ms = latency * np.median(probe_ms / latency[probes])
-    return PriorMean(name, ms, ms[probes])
-
-
-def opinions(
-    shapes: Mapping[str, np.ndarray], probes: np.ndarray, probe_ms: np.ndarray, expected: Expected | None = None
-) -> list[PriorMean]:
-    """`shaped` of several, and of what the device's card lets expect, if it has one, before and after the probes; the
-    columns of an `a x d` shape share the odds of one: at most one of them is right."""
-    found = []
-    for name, shape in ({**shapes, "card": expected.usual} if expected else shapes).items():
-        columns = shape.T if shape.ndim == 2 else [shape]
-        found += [shaped(name, column, probes, probe_ms)._replace(odds=1 / len(columns)) for column in columns]
-    return [*found, PriorMean("likely device", *expected.given(probes, probe_ms))] if expected else found
+        return replace(self, noisiness=1.0, outlier=2 * self.outlier) if coarse else replace(self, states=0.0)
 
 
 class _Mean(NamedTuple):
@@ -110,7 +80,8 @@ class _Mean(NamedTuple):
 
 
 class Model(NamedTuple):
-    """One member of the average: block scales `3`, spread, noise, which mean, outlier probes, and its weight."""
+    """One member of the average: block scales `3`, spread, noise, which mean, outlier probes, and its weight; and, if
+    it takes the readings for those of several states, their factors, a reading's level and its jitter (`InStates`)."""
 
     scales: np.ndarray
     spread: float
@@ -118,6 +89,9 @@ class Model(NamedTuple):
     mean: int
     outliers: tuple[int, ...]
     weight: float
+    factors: np.ndarray | float = 1.0
+    level: float = 1.0
+    jitter: float = 0.0
 
 
 class Moments(NamedTuple):
@@ -142,7 +116,8 @@ class Posterior:
     """What the probes say; see `adapt`.
 
     Args:
-        models: the likeliest members: those that carry 99 % of the weight, at most `MEMBERS`.
+        models: the likeliest members: those that carry 99 % of the weight, at most `MEMBERS`, and as many again that
+            take the readings for those of several states.
         trust: mean weight of each prior mean, by name.
         outlier: `p` probability that each probe is an outlier.
     """
@@ -189,15 +164,17 @@ class Posterior:
                 errors = _noise(relative, model.noise, self.config)
                 errors[list(model.outliers)] += self.config.outlier_noise**2
                 inverse = np.linalg.inv(spread * (np.tensordot(squares, among, 1) + 1.0) + np.diag(errors))
-                pulls.append(spread * inverse @ (relative - self.means[model.mean].probes))
-                known += model.weight * spread**2 * inverse
-                spreads += model.weight * spread
+                pulls.append(spread * inverse @ (relative / model.factors - self.means[model.mean].probes))
+                known += model.weight * (model.level * spread) ** 2 * inverse
+                spreads += model.weight * model.level**2 * spread
             means[:, members] += kernel @ np.stack(pulls, axis=1)
             explained = kernel[:count] @ known  # r x p
             variance += np.maximum(spreads * (squares @ energy + 1.0) - (explained * kernel[:count]).sum(axis=1), 0.0)
             if len(others):
                 covariance += spreads * (np.tensordot(squares, joint, 1) + 1.0) - explained @ kernel[count:].T
-        noise = _noise(means[:count], np.array([model.noise for model in self.models]), self.config) @ shares
+        noises, levels, jitters = np.array([(model.noise, model.level, model.jitter) for model in self.models]).T
+        noise = (_noise(means[:count], noises, self.config) * levels**2 + means[:count] ** 2 * jitters) @ shares
+        means *= levels
         mean = means @ shares
         apart = means - mean[:, None]
         variance += apart[:count] ** 2 @ shares
@@ -250,29 +227,62 @@ def adapt(
 
     shape = _noise(relative, 1.0, config)
     evidence = Evidence(covariance, shape, residuals, config.spread, config.noise)
-    told = np.log(config.outlier / config.outlier_noise) if config.outlier > 0 else 0.0  # a wild probe by nothing else
-    wild = told - 0.5 * (residuals / config.outlier_noise) ** 2 - np.log1p(-config.outlier)  # p x t, against a tame one
+    hypotheses, scores = _outliers(evidence, residuals, config)
+    odds = np.log([mean.odds for mean in means]) + config.noisiness * np.log(grid[:, 4:])  # m x t
+    scores = scores + odds  # hypotheses x m x t
+    weights = np.exp(scores - scores.max())
+    weights /= weights.sum()
+    suspicion = weights.sum(axis=(1, 2))
+    outlier = np.array([sum(s for h, s in zip(hypotheses, suspicion, strict=True) if i in h) for i in range(count)])
+    models, believed = _heaviest(weights, hypotheses, grid), weights.sum(axis=(0, 1))
+    if config.states:
+        steady, found = _in_states(among, relative, shape, means, config)
+        models = (*(model._replace(weight=steady * model.weight) for model in models), *found)
+        outlier, believed = steady * outlier, steady * believed
+        for model in found:
+            outlier[list(model.outliers)] += model.weight
+            believed[model.mean] += model.weight
+    trust = dict.fromkeys((prior.name for prior in priors), 0.0)
+    for mean, share in zip(means, believed, strict=True):
+        if mean.name in trust:
+            trust[mean.name] += float(share) * mean.trust
+    return Posterior(tuple(blocks), np.asarray(probes), probe_ms, scale, means, config, models, trust, outlier)
+
+
+def _outliers(
+    evidence: Evidence, residuals: np.ndarray, config: HeadConfig
+) -> tuple[list[tuple[int, ...]], np.ndarray]:
+    """Which probes may be outliers together, and log evidence `hypotheses x m x t`; ``residuals`` are `p x t`."""
     hypotheses: list[tuple[int, ...]] = [()]
     scores = [evidence.whole()]
     if config.outlier > 0:
+        told = np.log(config.outlier / config.outlier_noise) - np.log1p(-config.outlier)  # against a tame one
+        wild = told - 0.5 * (residuals / config.outlier_noise) ** 2  # p x t; by nothing else
+        count = len(residuals)
         hypotheses += [(index,) for index in range(count)]
         scores += list(evidence.without_one() + wild[:, None])
         likeliest = sorted(range(count), key=lambda index: -scores[index + 1].max())[: config.pairs]
         pairs = list(itertools.combinations(sorted(likeliest), 2))
         hypotheses += pairs
         scores += [evidence.without_two(*pair) + wild[list(pair)].sum(axis=0) for pair in pairs]
-    odds = np.log([mean.odds for mean in means]) + config.noisiness * np.log(grid[:, 4:])  # m x t
-    scores = np.array(scores) + odds  # hypotheses x m x t
-    weights = np.exp(scores - scores.max())
-    weights /= weights.sum()
-    suspicion = weights.sum(axis=(1, 2))
-    outlier = np.array([sum(s for h, s in zip(hypotheses, suspicion, strict=True) if i in h) for i in range(count)])
-    models = _heaviest(weights, hypotheses, grid)
-    trust = dict.fromkeys((prior.name for prior in priors), 0.0)
-    for mean, share in zip(means, weights.sum(axis=(0, 1)), strict=True):
-        if mean.name in trust:
-            trust[mean.name] += float(share) * mean.trust
-    return Posterior(tuple(blocks), np.asarray(probes), probe_ms, scale, means, config, models, trust, outlier)
+    return hypotheses, np.array(scores)
+
+
+def _in_states(
+    among: np.ndarray, relative: np.ndarray, shape: np.ndarray, means: Sequence[_Mean], config: HeadConfig
+) -> tuple[float, list[Model]]:
+    """The probability that all readings are of one state, and models for the rest of it; see `find_states`."""
+    odds = np.array([np.log(mean.odds) if mean.trust == 1.0 else -np.inf for mean in means])
+    prior = np.stack([mean.probes for mean in means])
+    steady, found = find_states(among, relative, shape, prior, odds, config.states, MEMBERS)
+    rest = 1.0 - steady
+    return steady, [
+        Model(
+            np.array(one.scales), one.spread, one.noise, one.mean, one.wild, rest * one.weight, one.factors, one.level,
+            one.jitter,
+        )
+        for one in found
+    ]  # fmt: skip
 
 
 def _scale(priors: Sequence[PriorMean], probe_ms: np.ndarray) -> float:
@@ -295,8 +305,10 @@ def _means(
 def _heaviest(
     weights: np.ndarray, hypotheses: list[tuple[int, ...]], grid: np.ndarray, most: int = MEMBERS
 ) -> tuple[Model, ...]:
-    likely = np.argpartition(-weights, min(most, weights.size) - 1, axis=None)[:most]
-    order = likely[np.argsort(-weights.ravel()[likely])]
+    likely = np.flatnonzero(weights > HEAVY * weights.max())
+    if len(likely) < most:
+        likely = np.argpartition(-weights, min(most, weights.size) - 1, axis=None)[:most]
+    order = likely[np.argsort(-weights.ravel()[likely])][:most]
     mass = np.cumsum(weights.ravel()[order])
     order = order[: int(np.searchsorted(mass, 0.99)) + 1]
     total = weights.ravel()[order].sum()

@@ -6,8 +6,9 @@ import numpy as np
 
 from workbench.describe.dbsel import DEFAULT_SELECTOR, select_probes
 from workbench.describe.design import Design
-from workbench.predictor.adapt import HeadConfig, adapt, opinions
+from workbench.predictor.adapt import HeadConfig, adapt
 from workbench.predictor.method import Z90, Sources
+from workbench.predictor.opinions import opinions
 from workbench.predictor.roofline import ZeroShot
 
 #: Block scales at which probes are chosen: the middle of what adaptation then averages over.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -46,25 +48,36 @@ class Evidence:
 
     def without_one(self) -> np.ndarray:
         """`p x m x t` of all numbers but each."""
-        return np.stack([_flat(self._without(k)) for k in range(len(self._log_shape))])
+        return np.stack([_flat(one.left) for one in self._ones])
 
     def without_two(self, first: int, second: int) -> np.ndarray:
         """`m x t` of all numbers but ``first`` and ``second``."""
-        cross = self._inverse(first, second) / self._inverse(first, first)  # what leaving out the first changes
-        inverse = self._inverse(second, second) - cross * self._inverse(first, second)
-        solved = self._solved(second) - cross[..., None] * self._solved(first)
-        return _flat(self._without(first) + 0.5 * self._log_shape[second] + _divided_out(inverse, solved))
+        one, other, between = self._ones[first], self._ones[second], self._inverse(first, second)
+        cross = between / one.inverse  # what leaving out the first changes
+        solved = other.solved - cross[..., None] * one.solved
+        divided = _divided_out(other.inverse - cross * between, solved)
+        return _flat(one.left + 0.5 * self._log_shape[second] + divided)
 
-    def _without(self, k: int) -> np.ndarray:
-        return self._whole + 0.5 * self._log_shape[k] + _divided_out(self._inverse(k, k), self._solved(k))
+    @cached_property
+    def _ones(self) -> list[_One]:
+        return [self._one(k) for k in range(len(self._log_shape))]
+
+    def _one(self, k: int) -> _One:
+        inverse, solved = self._inverse(k, k), self._precision @ (self._vectors[:, k, :, None] * self._rotated)
+        return _One(inverse, solved, self._whole + 0.5 * self._log_shape[k] + _divided_out(inverse, solved))
 
     def _inverse(self, k: int, j: int) -> np.ndarray:
         """`c x (i j)` entries of the inverse matrices, of numbers divided by the root of ``shape``."""
         return (self._precision @ (self._vectors[:, k] * self._vectors[:, j])[..., None])[..., 0]
 
-    def _solved(self, k: int) -> np.ndarray:
-        """`c x (i j) x t` entries of the inverse matrices times the numbers."""
-        return self._precision @ (self._vectors[:, k, :, None] * self._rotated)
+
+class _One(NamedTuple):
+    """Of one number: the diagonal of the inverse `c x (i j)`, the inverse times the numbers there `c x (i j) x t`, and
+    the evidence of the others, of the same shape."""
+
+    inverse: np.ndarray
+    solved: np.ndarray
+    left: np.ndarray
 
 
 def _divided_out(inverse: np.ndarray, solved: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ import numpy as np
 
 from workbench.describe.capability import ENTRIES, capability_vector
 from workbench.describe.design import LEAST, Design
-from workbench.describe.plausible import plausible_costs, plausible_latencies, usual_cost
+from workbench.describe.plausible import Plausible, usual_cost
 from workbench.devices.device import DeviceCard
 from workbench.predictor.likely import Expected
 from workbench.predictor.method import Z90, Adapt, Estimate, Predict, Probed, Sources
@@ -120,7 +120,7 @@ class ZeroShot:
             return None
         kept = [column for column in range(len(self._mean_ms)) if column not in without]
         speaking = [column for column in kept if column in self._known]
-        weights, costs = np.zeros(len(kept)), self._drawn(card)
+        weights, costs = np.zeros(len(kept)), self._peculiar.costs(card)
         cost = usual_cost(self.networks, costs)
         if speaking:
             shares, _ = kriging_weights([self._known[column] for column in speaking], card, SHAPE)
@@ -135,10 +135,16 @@ class ZeroShot:
 
     @cached_property
     def _costs(self) -> dict[int, np.ndarray]:
-        return {column: usual_cost(self.networks, self._drawn(card)) for column, card in self._known.items()}
+        costs = {column: self._peculiar.costs(card) for column, card in self._known.items()}
+        return {column: usual_cost(self.networks, drawn) for column, drawn in costs.items()}
 
-    def _drawn(self, card: DeviceCard) -> np.ndarray:
-        return plausible_costs(self.networks, LIKELY, np.random.default_rng(SEED), card, QUIRKS)
+    @cached_property
+    def _peculiar(self) -> Plausible:
+        return Plausible.draw(self.networks, LIKELY, np.random.default_rng(SEED), QUIRKS)
+
+    @cached_property
+    def _usual(self) -> Plausible:
+        return Plausible.draw(self.networks, DRAWS, np.random.default_rng(SEED))
 
     def guess(self, card: DeviceCard) -> Guess:
         """What ``card`` says."""
@@ -152,7 +158,7 @@ class ZeroShot:
         return Guess(log_ms, first.sd * np.sqrt(1 - explained))
 
     def _rooflines(self, card: DeviceCard) -> Guess:
-        drawn = plausible_latencies(self.networks, DRAWS, np.random.default_rng(SEED), card)
+        drawn = self.networks.counts.astype(np.float64) @ self._usual.costs(card)
         logs = np.log(np.maximum(drawn, 1e-3 * drawn.mean(axis=0)))
         return Guess(logs.mean(axis=1), np.sqrt(logs.var(axis=1) + UNTOLD**2))
 
@@ -179,8 +185,7 @@ def likeness(one: DeviceCard, other: DeviceCard, kinship: Kinship) -> float:
     both = first.known & second.known
     both[ENTRIES.index("threads")] = False  # part of how a CPU was run, told by few cards
     apart = np.abs(first.values - second.values)[both]
-    kinds = [(card.family or "").split("-")[-1] for card in (one, other)]
-    related = (one.family == other.family, kinds[0] == kinds[1], True).index(True)
+    related = (one.family == other.family, one.kind == other.kind, True).index(True)
     return kinship[related] * float(np.exp(-0.5 * (apart**2).sum() / max(np.sqrt(both.sum()), 1.0)))
 
 

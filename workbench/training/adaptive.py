@@ -16,9 +16,10 @@ import numpy as np
 
 from workbench.config import WorkbenchError
 from workbench.describe.design import Design
-from workbench.predictor.adapt import HeadConfig, adapt, opinions
+from workbench.predictor.adapt import HeadConfig, adapt
 from workbench.predictor.likely import Expected
 from workbench.predictor.method import Z90, Probed
+from workbench.predictor.opinions import opinions
 
 #: The name by which an evaluation asks for it, beside those of `SELECTORS`.
 ADAPTIVE = "adaptive"
@@ -39,8 +40,8 @@ LEAST = 10
 #: Networks that stand for the whole space.
 CROWD = 500
 
-#: The head as it is used here; pairs of outliers cost half the time and change no choice.
-SEARCH_HEAD = HeadConfig(pairs=0)
+#: The head as it is used here; pairs of outliers cost half the time and change no choice, and states are not asked for.
+SEARCH_HEAD = HeadConfig(pairs=0, states=0.0)
 
 
 class Outlook(NamedTuple):

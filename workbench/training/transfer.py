@@ -10,7 +10,7 @@ from workbench.describe.dbsel import DEFAULT_SELECTOR, select_probes
 from workbench.describe.design import Design
 from workbench.devices.device import DeviceCard
 from workbench.predictor import roofline
-from workbench.predictor.adapt import HeadConfig, Posterior, PriorMean, opinions
+from workbench.predictor.adapt import HeadConfig, Posterior
 from workbench.predictor.adapt import adapt as fit_head
 from workbench.predictor.baselines import FLOORS, PEERS
 from workbench.predictor.calibrate import SELECTION_WEIGHTS, interval_factor
@@ -26,6 +26,7 @@ from workbench.predictor.method import (
     gaussian_estimate,
     some_probes,
 )
+from workbench.predictor.opinions import PriorMean, opinions
 from workbench.predictor.roofline import ZeroShot
 from workbench.training.fit import FitConfig, Pretrained, pretrain
 

@@ -17,6 +17,7 @@ from workbench.describe.design import Design
 from workbench.devices.device import DeviceCard
 from workbench.evaluation import score
 from workbench.insight import figures
+from workbench.insight.doubts import doubts
 from workbench.insight.explain import Explanation, explain
 from workbench.insight.labels import NASBENCH201_KEY, short_arch
 from workbench.insight.report import Section, card_html, key_figures, write_report
@@ -226,7 +227,7 @@ class QuickStart:
             Section(
                 "Its behaviour signature",
                 f"How long each probe takes relative to their mean, beside the {len(self.sources.devices)} execution "
-                f"platforms that the model was trained on. {shared}",
+                f"platforms that the model was trained on. {shared} {doubts(self.transferred.posterior)}".strip(),
                 drawn["signature"],
                 NASBENCH201_KEY,
             ),

@@ -25,10 +25,11 @@ from workbench.data.tasks import Split
 from workbench.describe.design import Design
 from workbench.evaluation import METRICS, score
 from workbench.insight import figures
+from workbench.insight.doubts import doubts
 from workbench.insight.hodm_training import DRAWN
 from workbench.insight.labels import plural, short_arch
 from workbench.insight.source_side import design_at, narrowed, source_side
-from workbench.predictor.adapt import HeadConfig
+from workbench.predictor.adapt import HeadConfig, Posterior
 from workbench.predictor.adapt import adapt as fit_head
 from workbench.predictor.baselines import FLOORS
 from workbench.predictor.calibrate import interval_factor
@@ -64,6 +65,7 @@ class Look:
             which they were measured, then the checks, always in the same random order.
         scores: one row per method, the floors included: ``method`` and `METRICS`, on the checks.
         reads: latencies that were read before the truth was revealed.
+        doubts: what is odd about them, see `doubts`.
     """
 
     target: str
@@ -71,6 +73,7 @@ class Look:
     frame: pd.DataFrame
     scores: pd.DataFrame
     reads: int
+    doubts: str = ""
 
     @property
     def checks(self) -> pd.DataFrame:
@@ -230,7 +233,7 @@ class TransferStudy:
     def estimate(self, method: str, probed: Probed) -> Estimate:
         """What ``method`` says of all networks that can be measured on the target."""
         if method in (HEAD, HODM):
-            return self._head(probed, own=method == HODM)
+            return self._stretched(self._posterior(probed, own=method == HODM))
         if method not in self._adapts:
             generator = np.random.default_rng(0)
             self._adapts[method] = METHODS[method](self.sources, self.design, self.order, generator)
@@ -251,7 +254,9 @@ class TransferStudy:
         archs, ledger = self.networks.archs, self.split.ledger()
         probed = Probed(rows, np.array(ledger.measure_all(archs[row] for row in rows), dtype=np.float64))
         names = list(dict.fromkeys([method, *FLOORS])) if len(rows) else [ZERO_SHOT]
-        estimates = {name: self.estimate(name, probed) for name in names}
+        posterior = self._posterior(probed, method == HODM) if len(rows) and method in (HEAD, HODM) else None
+        estimates = {method: self._stretched(posterior)} if posterior else {}
+        estimates |= {name: self.estimate(name, probed) for name in names if name not in estimates}
         reads, truth = ledger.reads, ledger.reveal()
         checks = self._checks[~np.isin(self._checks, rows)]
         actual_ms = truth.loc[[archs[row] for row in checks]].to_numpy()
@@ -271,16 +276,19 @@ class TransferStudy:
             {"method": name, **score(actual_ms, Estimate(*(part[checks] for part in estimate)))}
             for name, estimate in estimates.items()
         ]
-        return Look(self.target, names[0], frame, pd.DataFrame(scores)[["method", *METRICS]], reads)
+        told = doubts(posterior) if posterior else ""
+        return Look(self.target, names[0], frame, pd.DataFrame(scores)[["method", *METRICS]], reads, told)
 
-    def _head(self, probed: Probed, own: bool) -> Estimate:
+    def _posterior(self, probed: Probed, own: bool) -> Posterior:
         design, probed = self._head_design, some_probes(HEAD, probed)
         priors = opinions(design.shapes, *probed, self._expected)
         if own and (opinion := self._model_opinion(probed)):
             priors.append(opinion)
-        posterior = fit_head(design.blocks, *probed, priors, HeadConfig())
+        return fit_head(design.blocks, *probed, priors, HeadConfig())
+
+    def _stretched(self, posterior: Posterior) -> Estimate:
         mean, deviation = posterior.predict()
-        return gaussian_estimate(mean, self.factor(len(probed.ms)) * deviation, probed.mean_ms)
+        return gaussian_estimate(mean, self.factor(len(posterior.probes)) * deviation, posterior.probe_ms.mean())
 
     def _model_opinion(self, probed: Probed) -> PriorMean | None:
         """What the model says; it has seen nothing of probes that are none of its own, so what it says there counts."""

@@ -132,6 +132,14 @@ class Posterior:
     trust: Mapping[str, float]
     outlier: np.ndarray
 
+    @property
+    def several_states(self) -> tuple[float, float]:
+        """Probability that the readings are of several states, and how far the fastest and the slowest are apart."""
+        found = [model for model in self.models if np.ndim(model.factors)]
+        sure = sum(model.weight for model in found)
+        apart = sum(model.weight * (np.max(model.factors) / np.min(model.factors) - 1) for model in found)
+        return float(sure), float(apart / sure) if sure else 0.0
+
     def predict(self, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation in ms of a new measurement of each of ``rows`` (all `a` if None)."""
         said = self.moments(np.arange(len(self.blocks[0])) if rows is None else rows)

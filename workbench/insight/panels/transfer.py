@@ -193,7 +193,7 @@ def _remark(look: Look, study: TransferStudy, unknown: int) -> str | None:
         told.append(f"Nothing was measured on {look.target}: zero-shot from {card}.")
     if unknown:
         told.append(f"Left out, as they cannot be measured here: {plural(unknown, 'added network')}.")
-    return " ".join(told) or None
+    return " ".join([*told, look.doubts]).strip() or None
 
 
 def _button(description: str, tooltip: str, press: Any) -> widgets.Button:

@@ -107,11 +107,23 @@ def test_a_wild_reading_is_no_state():
     assert shape_error(found) < 0.05
 
 
-def test_weights_are_shares():
-    found = head(read((1.0, 1.2))[0][PROBES])
+@pytest.mark.parametrize("factors", [(1.0,), (1.0, 1.2)])
+def test_weights_are_shares(factors):
+    found = head(read(factors)[0][PROBES])
     assert sum(model.weight for model in found.models) == pytest.approx(1)
     assert 0 <= found.trust["relative"] <= 1 + 1e-9
     assert ((found.outlier >= 0) & (found.outlier <= 1 + 1e-9)).all()
+
+
+def test_hundreds_of_regular_readings_are_of_one_state():
+    """So many that the others' evidence cannot be told beside it."""
+    count = 400
+    steady, found = find_states(
+        np.zeros((3, count, count)), np.ones(count), np.ones(count), np.ones((1, count)), np.zeros(1), 0.7, 5
+    )
+    assert steady == pytest.approx(1)
+    assert steady <= 1
+    assert sum(one.weight for one in found) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

@@ -96,8 +96,9 @@ def find_states(
     regimes = _regimes(states)
     regime, state, scores = _search(regimes, relative, roots, prior, np.tile(odds[likely], len(grid)))
     weights = np.exp(scores - scores.max())
-    steady = float(weights[regime == 0].sum() / weights.sum())
-    weights[regime == 0] = 0.0
+    steady = min(float(weights[regime == 0].sum() / weights.sum()), 1.0)
+    several = np.where(regime[:, None] == 0, -np.inf, scores)
+    weights = np.exp(several - several.max())  # again, since next to one state they may all have been too small
     best = np.argsort(-weights, axis=None)[:most]
     found = []
     for flat in best:

@@ -16,7 +16,7 @@ from scipy.stats import spearmanr
 
 from workbench.config import WorkbenchError
 from workbench.data.networks import encode
-from workbench.describe.design import ridge
+from workbench.describe.design import MAD, ridge
 from workbench.spaces import get_space
 
 #: Of the median: what is below is near zero.
@@ -243,7 +243,7 @@ def _outliers(column: pd.Series, predicted: np.ndarray) -> tuple[Outlier, ...]:
     miss = (column - predicted).abs()
     if miss.isna().all():
         return ()
-    usual, median = 1.4826 * miss.median(), column.median()
+    usual, median = MAD * miss.median(), column.median()
     far = (miss > USUAL_MISSES * usual) & (miss > OUTLYING_SHARE * median) & (column >= NEAR_ZERO * median)
     expected = pd.Series(predicted, index=column.index)
     farthest = miss[far].sort_values(ascending=False).index

@@ -23,6 +23,7 @@ import numpy as np
 
 from workbench.config import WorkbenchError
 from workbench.predictor.evidence import Evidence
+from workbench.predictor.member import Model
 from workbench.predictor.opinions import PriorMean
 from workbench.predictor.states import find_states
 
@@ -77,21 +78,6 @@ class _Mean(NamedTuple):
     trust: float
     all: np.ndarray
     probes: np.ndarray
-
-
-class Model(NamedTuple):
-    """One member of the average: block scales `3`, spread, noise, which mean, outlier probes, and its weight; and, if
-    it takes the readings for those of several states, their factors, a reading's level and its jitter (`InStates`)."""
-
-    scales: np.ndarray
-    spread: float
-    noise: float
-    mean: int
-    outliers: tuple[int, ...]
-    weight: float
-    factors: np.ndarray | float = 1.0
-    level: float = 1.0
-    jitter: float = 0.0
 
 
 class Moments(NamedTuple):
@@ -283,14 +269,7 @@ def _in_states(
     odds = np.array([np.log(mean.odds) if mean.trust == 1.0 else -np.inf for mean in means])
     prior = np.stack([mean.probes for mean in means])
     steady, found = find_states(among, relative, shape, prior, odds, config.states, MEMBERS)
-    rest = 1.0 - steady
-    return steady, [
-        Model(
-            np.array(one.scales), one.spread, one.noise, one.mean, one.wild, rest * one.weight, one.factors, one.level,
-            one.jitter,
-        )
-        for one in found
-    ]  # fmt: skip
+    return steady, [model._replace(weight=(1.0 - steady) * model.weight) for model in found]
 
 
 def _scale(priors: Sequence[PriorMean], probe_ms: np.ndarray) -> float:

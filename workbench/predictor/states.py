@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from workbench.predictor.member import Model
 from workbench.predictor.method import Z90
 
 #: How far the slower state is from the usual one, and the slower and the faster from it where there are both.
@@ -44,29 +45,6 @@ class _Regimes(NamedTuple):
     odds: np.ndarray
 
 
-class InStates(NamedTuple):
-    """An explanation of the readings.
-
-    Args:
-        scales, spread, noise, mean: of its model, as in `adapt.Model`.
-        wild: readings that nothing is learnt of.
-        factors: `p` of the readings' states.
-        level: what a reading is expected to be, relative to the usual state's: half of the readings are above.
-        jitter: variance of normal numbers of which nine in ten lie as near to it as nine in ten factors.
-        weight: share of the probability.
-    """
-
-    scales: tuple[float, ...]
-    spread: float
-    noise: float
-    mean: int
-    wild: tuple[int, ...]
-    factors: np.ndarray
-    level: float
-    jitter: float
-    weight: float
-
-
 def find_states(
     among: np.ndarray,
     relative: np.ndarray,
@@ -75,7 +53,7 @@ def find_states(
     odds: np.ndarray,
     states: float,
     most: int,
-) -> tuple[float, list[InStates]]:
+) -> tuple[float, list[Model]]:
     """The probability that all readings are of one state, and the best explanations if they are not, whose weights
     sum to 1.
 
@@ -113,8 +91,8 @@ def find_states(
         tame = np.delete(factors, wild)
         jitter = float(np.quantile(np.abs(tame - level), 0.9) / Z90) ** 2 if len(tame) else 0.0
         share = float(weights[row, model] / weights.ravel()[best].sum())
-        place = int(of_mean[model])
-        found.append(InStates(scales, spread, noise, place, tuple(wild.tolist()), factors, level, jitter, share))
+        tuned = np.array(scales), spread, noise, int(of_mean[model]), tuple(wild.tolist())
+        found.append(Model(*tuned, share, factors, level, jitter))
     return steady, found
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
+import plotly.graph_objects as go
 
 from workbench.config import WorkbenchError
 from workbench.data.table import LatencyTable
@@ -17,6 +18,7 @@ from workbench.insight.labels import plural
 from workbench.insight.panels.panel import Held, Panel
 from workbench.insight.panels.slot import FigureSlot
 from workbench.insight.panels.tables import Tables
+from workbench.insight.template import LEGEND, TOP_MARGIN
 from workbench.insight.transfer_study import HEAD, HODM, MOST, ZERO_SHOT, Look, TransferStudy
 from workbench.training.adapted import AdaptedPredictor
 
@@ -129,7 +131,7 @@ class TransferPanel(Panel):
             self._shown, self.scores.value = None, ""
             raise
         self._shown = look
-        self.against.draw(look.figures["predicted_against_measured"])
+        self.against.draw(_narrow(look.figures["predicted_against_measured"]))
         self.errors.draw(look.figures["error_by_quantile"])
         self._listen()
         self.scores.value = scores_html(look, study.origin)
@@ -194,6 +196,11 @@ def _remark(look: Look, study: TransferStudy, unknown: int) -> str | None:
     if unknown:
         told.append(f"Left out, as they cannot be measured here: {plural(unknown, 'added network')}.")
     return " ".join([*told, look.doubts]).strip() or None
+
+
+def _narrow(figure: go.Figure) -> go.Figure:
+    """With room for two rows of legend: it stands beside another figure."""
+    return go.Figure(figure).update_layout(margin_t=TOP_MARGIN + LEGEND)
 
 
 def _button(description: str, tooltip: str, press: Any) -> widgets.Button:

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from workbench.insight.frames import checked, checked_intervals, finite, one_of
 from workbench.insight.labels import milliseconds, plural, safe_arch
-from workbench.insight.template import BLUE, INK, LEGEND, MUTED, PAPER, TOP_MARGIN, VERMILION, blank
+from workbench.insight.template import BLUE, INK, MUTED, PAPER, VERMILION, blank
 
 ROLES = ("probe", "check")
 LATENCY_HOVER = (
@@ -43,9 +43,8 @@ def predicted_against_measured(frame: pd.DataFrame) -> go.Figure:
         _accuracy_message(frame),
         x="Measured latency (ms)",
         y="Predicted latency (ms)",
-        height=540 + LEGEND,
+        height=540,
     )
-    figure.update_layout(margin_t=TOP_MARGIN + LEGEND)  # two rows of legend, where it stands beside another figure
     ends = frame[["measured_ms", "predicted_ms", "low_ms", "high_ms"]].to_numpy()
     margin = 0.06 * (ends.max() - ends.min()) or 0.1 * ends.max()
     low, high = max(0.0, ends.min() - margin), ends.max() + margin

@@ -52,6 +52,12 @@ def test_the_kernel_is_a_correlation():
     assert covariance.min() > 0
 
 
+def test_the_kernel_multiplies_over_the_places():
+    one, other = CHOICES[:40], CHOICES[100:130]
+    expected = np.prod((1 + 3.0 * (one[:, None] == other[None])) / (1 + 3.0), axis=2)
+    np.testing.assert_allclose(kernel(one, other, 3.0), expected, rtol=1e-12)
+
+
 def test_a_design_of_additive_devices_has_none_and_one_that_folds_has_some():
     sources = toy_sources(NETWORKS, ROWS)
     additive = build_design(NETWORKS, ROWS, sources.latency_ms)

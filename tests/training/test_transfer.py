@@ -15,7 +15,7 @@ from workbench.predictor.baselines import PEERS
 from workbench.predictor.hodm import HODMConfig
 from workbench.predictor.method import Adapt, Estimate, Probed, Sources
 from workbench.training.fit import FitConfig, pretrain
-from workbench.training.transfer import METHODS, choose_probes, hodm, own_opinion, trained_methods, transfer
+from workbench.training.transfer import ASKED, METHODS, choose_probes, hodm, own_opinion, trained_methods, transfer
 
 NETWORKS = toy_networks()
 ROWS = np.arange(0, 200, 2)
@@ -172,8 +172,10 @@ def test_from_the_signature_alone_a_card_says_nothing():
     assert not np.allclose(heard, told)
 
 
-def test_hodm_judges_itself_on_probes_it_was_not_shown():
+@pytest.mark.parametrize("asked", [ASKED, 1])  # one: so many operators that there are only two folds
+def test_hodm_judges_itself_on_probes_it_was_not_shown(monkeypatch, asked):
     """Each probe is predicted from the others: changing one probe leaves its own prediction in proportion."""
+    monkeypatch.setattr("workbench.training.transfer.ASKED", asked)
     sources, design, probes = known()
     pretrained = pretrain(
         sources, design, probes, np.random.default_rng(0), FitConfig(steps=5, devices=6), HODMConfig(12, 2)

@@ -127,31 +127,40 @@ def balanced(pool: Candidates, count: int, generator: np.random.Generator) -> np
     return _greedy_design(pool.features, [(_variance, _mean_gain)[step % 2] for step in range(count)])
 
 
-Criterion = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+Criterion = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def _greedy_design(features: np.ndarray, criteria: Sequence[Criterion]) -> np.ndarray:
-    """The row that each criterion likes best, given the rows before it: `(rows, reach, spread) -> a`, where ``reach``
-    is rows times posterior covariance and ``spread`` the rows' mean outer product."""
+    """The row that each criterion likes best, given the rows before it: `(variance, explained) -> a`, of the posterior
+    variance `a` of each row, and of the mean squared covariance `a` of each row with all rows.
+
+    What one more reading does to both is of rank one, so that no step costs more than two products of a matrix and a
+    vector.
+    """
     rows = np.concatenate([np.full((len(features), 1), INTERCEPT), features], axis=1)
     covariance, spread = np.eye(rows.shape[1]), rows.T @ rows / len(rows)
+    variance, explained = (rows**2).sum(axis=1), ((rows @ spread) * rows).sum(axis=1)
     chosen: list[int] = []
     for criterion in criteria:
-        reach = rows @ covariance
-        gain = criterion(rows, reach, spread)
+        gain = criterion(variance, explained)
         gain[chosen] = -1.0
         pick = int(gain.argmax())
         chosen.append(pick)
-        covariance = covariance - np.outer(reach[pick], reach[pick]) / (reach[pick] @ rows[pick] + NOISE**2)
+        pull = covariance @ rows[pick]
+        certain = pull @ rows[pick] + NOISE**2
+        along = rows @ pull / certain
+        explained += along * (along * (pull @ spread @ pull) - 2 * (rows @ (covariance @ (spread @ pull))))
+        variance = np.maximum(variance - along**2 * certain, 0.0)
+        covariance -= np.outer(pull, pull) / certain
     return np.array(chosen, dtype=np.int64)
 
 
-def _variance(rows: np.ndarray, reach: np.ndarray, spread: np.ndarray) -> np.ndarray:
-    return np.maximum((reach * rows).sum(axis=1), 0.0)
+def _variance(variance: np.ndarray, explained: np.ndarray) -> np.ndarray:
+    return variance.copy()
 
 
-def _mean_gain(rows: np.ndarray, reach: np.ndarray, spread: np.ndarray) -> np.ndarray:
-    return ((reach @ spread) * reach).sum(axis=1) / (_variance(rows, reach, spread) + NOISE**2)
+def _mean_gain(variance: np.ndarray, explained: np.ndarray) -> np.ndarray:
+    return explained / (variance + NOISE**2)
 
 
 def disagreement(pool: Candidates, count: int, generator: np.random.Generator) -> np.ndarray:

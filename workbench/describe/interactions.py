@@ -72,10 +72,19 @@ def arch_choices(space: str, archs: Sequence[str]) -> np.ndarray | None:
 
 def kernel(one: np.ndarray, other: np.ndarray, sharpness: float) -> np.ndarray:
     """`a x s` covariance of networks with choices ``one`` `a x n` and ``other`` `s x n`."""
-    found = np.ones((len(one), len(other)))
-    for mine, theirs in zip(one.T, other.T, strict=True):
-        found *= (1.0 + sharpness * (mine[:, None] == theirs)) / (1.0 + sharpness)
-    return found
+    return _of_matches(_matches(one, other), one.shape[1], sharpness)
+
+
+def _matches(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """`a x s` places where two networks agree: all that the kernel depends on, counted by one matrix product."""
+    columns = [mine[:, None] == np.unique(theirs) for mine, theirs in zip(one.T, other.T, strict=True)]
+    others = [theirs[:, None] == np.unique(theirs) for theirs in other.T]
+    mine, theirs = (np.concatenate(parts, axis=1).astype(np.float32) for parts in (columns, others))
+    return (mine @ theirs.T).astype(np.int8)
+
+
+def _of_matches(matches: np.ndarray, places: int, sharpness: float) -> np.ndarray:
+    return ((1.0 + sharpness) ** np.arange(-places, 1.0))[matches]
 
 
 def fit_interactions(choices: np.ndarray, residuals: np.ndarray) -> Interactions:
@@ -86,13 +95,17 @@ def fit_interactions(choices: np.ndarray, residuals: np.ndarray) -> Interactions
     least = np.where(missing > NOTHING, CLEARLY * missing, 0.0)
     for pattern in np.unique(measured, axis=1).T:
         members = np.nonzero((measured == pattern[:, None]).all(axis=0))[0]
-        target = residuals[np.ix_(pattern, members)]
+        if not least[members].any():
+            continue
+        target, matches = residuals[np.ix_(pattern, members)], _matches(choices[pattern], choices[pattern])
         for a in SHARPNESS:
-            values, vectors = np.linalg.eigh(kernel(choices[pattern], choices[pattern], a))
+            values, vectors = np.linalg.eigh(_of_matches(matches, choices.shape[1], a))
+            rotated, squares = vectors.T @ target, vectors**2
             for noise in NOISE:
-                inverse = (vectors / (np.maximum(values, 0.0) + noise)) @ vectors.T
-                solution = inverse @ target
-                error = ((solution / np.diag(inverse)[:, None]) ** 2).mean(axis=0)  # leave-one-out, in closed form
+                precision = 1.0 / (np.maximum(values, 0.0) + noise)
+                solution = vectors @ (precision[:, None] * rotated)
+                diagonal = squares @ precision  # of the inverse
+                error = ((solution / diagonal[:, None]) ** 2).mean(axis=0)  # leave-one-out, in closed form
                 better = error < least[members]
                 chosen = members[better]
                 least[chosen], sharpness[chosen] = error[better], a

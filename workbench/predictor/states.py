@@ -68,8 +68,9 @@ def find_states(
     """
     likely = _likely_means(among, relative, shape, means, odds)
     grid = list(itertools.product(SCALES, SPREADS, NOISES))
-    covariances = [_covariance(among, scales, spread) + noise**2 * np.diag(shape) for scales, spread, noise in grid]
-    roots = np.repeat(np.linalg.cholesky(np.stack(covariances)), len(likely), axis=0)  # m x p x p
+    latent = np.stack([_covariance(among, scales, spread) for scales, spread, _ in grid])
+    noises = np.stack([noise**2 * np.diag(shape) for *_, noise in grid])
+    roots = np.repeat(np.linalg.cholesky(latent + noises), len(likely), axis=0)  # m x p x p
     prior, of_mean = np.tile(means[likely], (len(grid), 1)), np.tile(likely, len(grid))
     regimes = _regimes(states)
     regime, state, scores = _search(regimes, relative, roots, prior, np.tile(odds[likely], len(grid)))
@@ -78,22 +79,32 @@ def find_states(
     several = np.where(regime[:, None] == 0, -np.inf, scores)
     weights = np.exp(several - several.max())  # again, since next to one state they may all have been too small
     best = np.argsort(-weights, axis=None)[:most]
+    row, model = np.unravel_index(best, weights.shape)
+    shares = weights[row, model] / weights[row, model].sum()
+    wild = state[row] == regimes.factors.shape[1]  # n x p, of the n best
+    factors = regimes.factors[regime[row, None], np.where(wild, 0, state[row])]
+    place = model // len(likely)
+    loose = latent[place] + noises[place] + wild[:, None] * np.eye(len(relative))
+    pull = np.linalg.solve(loose, (relative / factors - prior[model])[..., None])
+    usual = np.maximum(prior[model] + (latent[place] @ pull)[..., 0], LEAST)
+    level = np.median(relative / usual, axis=1)
+    jitter = (_most_of(np.abs(factors - level[:, None]), ~wild) / Z90) ** 2
     found = []
-    for flat in best:
-        row, model = np.unravel_index(flat, weights.shape)
-        wild = np.flatnonzero(state[row] == regimes.factors.shape[1])
-        factors = regimes.factors[regime[row], np.where(state[row] == regimes.factors.shape[1], 0, state[row])]
-        scales, spread, noise = grid[model // len(likely)]
-        loose = covariances[model // len(likely)] + np.diag(np.isin(np.arange(len(relative)), wild).astype(float))
-        pull = np.linalg.solve(loose, relative / factors - prior[model])
-        usual = np.maximum(prior[model] + _covariance(among, scales, spread) @ pull, LEAST)
-        level = float(np.median(relative / usual))
-        tame = np.delete(factors, wild)
-        jitter = float(np.quantile(np.abs(tame - level), 0.9) / Z90) ** 2 if len(tame) else 0.0
-        share = float(weights[row, model] / weights.ravel()[best].sum())
-        tuned = np.array(scales), spread, noise, int(of_mean[model]), tuple(wild.tolist())
-        found.append(Model(*tuned, share, factors, level, jitter))
+    for i in range(len(best)):
+        scales, spread, noise = grid[place[i]]
+        tuned = np.array(scales), spread, noise, int(of_mean[model[i]]), tuple(np.flatnonzero(wild[i]).tolist())
+        found.append(Model(*tuned, float(shares[i]), factors[i], float(level[i]), float(jitter[i])))
     return steady, found
+
+
+def _most_of(distances: np.ndarray, counted: np.ndarray) -> np.ndarray:
+    """`n` distances that nine in ten of those ``counted`` `n x p` stay within; 0 where there are none."""
+    found = np.zeros(len(distances))
+    for count in np.unique(counted.sum(axis=1)):
+        rows = counted.sum(axis=1) == count
+        if count:
+            found[rows] = np.quantile(distances[rows][counted[rows]].reshape(-1, count), 0.9, axis=1)
+    return found
 
 
 def _covariance(among: np.ndarray, scales: Sequence[float], spread: float) -> np.ndarray:

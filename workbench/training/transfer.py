@@ -30,9 +30,10 @@ from workbench.predictor.opinions import PriorMean, opinions
 from workbench.predictor.roofline import ZeroShot
 from workbench.training.fit import FitConfig, Pretrained, pretrain
 
-#: Times that HODM is asked what it says of some probes without having heard them. Each takes as long as a prediction;
-#: asked once per probe, twenty probes would cost a space of two thousand operators .4 s.
-FOLDS = 5
+#: Times that HODM is asked what it says of some probes without having heard them, and operators it is asked about at
+#: most in all of these. Each takes as long as a prediction; asked once per probe, twenty probes would cost a space of
+#: two thousand operators .4 s.
+FOLDS, ASKED = 5, 6000
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,9 @@ def choose_probes(
 
 
 def own_opinion(pretrained: Pretrained, probed: Probed, card: DeviceCard | None) -> PriorMean:
-    """HODM's prediction; each probe is predicted without itself and the others of its fold (of at most `FOLDS`), so
-    that the evidence judges HODM, not its memory (a single probe, which has no others, is remembered)."""
+    """HODM's prediction; each probe is predicted without itself and the others of its fold (of at most `FOLDS`, fewer
+    where operators are many), so that the evidence judges HODM, not its memory (a single probe, which has no others,
+    is remembered)."""
     place = {row: index for index, row in enumerate(pretrained.probes.tolist())}
     places = np.array([place[row] for row in probed.rows.tolist()])
     count, pool = len(places), len(pretrained.probes)
@@ -73,7 +75,7 @@ def own_opinion(pretrained: Pretrained, probed: Probed, card: DeviceCard | None)
     own = pretrained.predict(readings[None], card, known[None])[:, 0]
     if count == 1:
         return PriorMean("hodm", own, own[probed.rows])
-    folds = min(FOLDS, count)
+    folds = min(FOLDS, max(ASKED // pretrained.counts.shape[1], 2), count)
     fold = np.arange(count) % folds
     others = np.tile(known, (folds, 1))
     others[fold, places] = False

@@ -114,12 +114,12 @@ def test_impossible_wishes(wish):
         find(5, gain=wish)
 
 
-def test_it_stops_where_a_further_probe_is_not_worth_it_and_sooner_on_a_noisy_device():
+def test_it_stops_where_a_further_probe_is_not_worth_it_and_sooner_where_little_is_left_open():
     noisy = MS * np.exp(0.3 * np.random.default_rng(0).standard_normal(len(MS)))
-    counts = {gain: [len(find(40, ms=ms, gain=gain)[1]) for ms in (noisy, MS)] for gain in (0.9, 0.05, 0.005)}
+    counts = {gain: [len(find(40, ms=ms, gain=gain)[1]) for ms in (MS, noisy)] for gain in (0.9, 1e-4, 3e-5)}
     assert counts[0.9] == [LEAST, LEAST]
-    assert counts[0.05][0] <= counts[0.05][1]
-    assert all(few <= many for few, many in zip(counts[0.05], counts[0.005], strict=True))
+    assert LEAST < counts[1e-4][0] < counts[1e-4][1]
+    assert all(few <= many for few, many in zip(counts[1e-4], counts[3e-5], strict=True))
 
 
 def test_it_never_passes_over_more_than_a_few_of_the_order():

@@ -4,7 +4,7 @@ A fixed selection asks what the source devices leave open; this one also asks wh
 Bayesian head is fitted to the probes at hand, which shows what binds this device (which feature blocks, how much
 noise), and the next probe is the network whose measurement would lower the mean variance over the space most
 (A-optimal, as in MacKay 1992), among the next few of the default order. It can stop as soon as the intervals are narrow
-enough, or as soon as a further probe is not worth its measurement, which is early on a noisy device.
+enough, or as soon as a further probe is not worth its measurement: early where little is left open.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ START = 4
 AHEAD = 4
 
 #: Before so many probes, what a further one is worth is not known well enough to stop.
-LEAST = 10
+LEAST = 12
 
 #: Networks that stand for the whole space.
 CROWD = 500
@@ -51,7 +51,8 @@ class Outlook(NamedTuple):
         row: the most informative network of the pool that was not measured; None if there is none left.
         width: median width of the 90 % intervals over the space, relative to the prediction; infinite before `START`
             probes.
-        gain: by what share that network's measurement would lower the root of the mean predictive variance.
+        gain: by how much a measurement of each of the next `AHEAD` would lower the root of the mean predictive
+            variance, relative to how much latencies differ over the space.
     """
 
     row: int | None
@@ -145,8 +146,10 @@ def outlook(
     width = float(np.median(2 * Z90 * np.sqrt(among.variance + among.noise) / np.maximum(among.mean, 1e-3)))
     if not len(left):
         return Outlook(None, width, 0.0)
-    candidates = posterior.moments(left)
+    candidates = posterior.moments(left, left)
     lowered = (among.covariance**2).mean(axis=0) / (candidates.variance + candidates.noise)
+    readings = candidates.covariance + np.diag(candidates.noise)
+    together = (among.covariance @ np.linalg.inv(readings) * among.covariance).sum(axis=1).mean()
     total = float((among.variance + among.noise).mean())
-    gain = 1.0 - np.sqrt(max(total - float(lowered.max()), 0.0) / total)
+    gain = (np.sqrt(total) - np.sqrt(max(total - float(together), 0.0))) / len(left) / max(among.mean.std(), 1e-6)
     return Outlook(int(left[lowered.argmax()]), width, float(gain))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.config import WorkbenchError
-from workbench.describe.dbsel import INTERCEPT, NOISE, SELECTORS, Candidates, select_probes
+from workbench.describe.dbsel import CENTRAL, INTERCEPT, NOISE, SELECTORS, Candidates, select_probes
 
 FEATURES = np.random.default_rng(7).standard_normal((60, 5))
 
@@ -119,6 +119,21 @@ def test_a_optimal_always_lowers_the_mean_variance_most():
     for taken in range(len(probes)):
         left = [
             posterior_variance(FEATURES, np.append(probes[:taken], row)).mean() if row not in probes[:taken] else np.inf
+            for row in range(len(FEATURES))
+        ]
+        assert probes[taken] == np.argmin(left)
+
+
+def test_central_passes_over_extremes_and_else_chooses_like_a_optimal():
+    away = ((FEATURES - FEATURES.mean(axis=0)) ** 2).sum(axis=1)
+    extremes = np.argsort(away)[int(np.ceil(CENTRAL * len(away))) :]
+    assert len(extremes)
+    probes = select("central", 6)
+    assert not set(probes) & set(extremes)
+    for taken in range(len(probes)):
+        gone = {*probes[:taken], *extremes}
+        left = [
+            posterior_variance(FEATURES, np.append(probes[:taken], row)).mean() if row not in gone else np.inf
             for row in range(len(FEATURES))
         ]
         assert probes[taken] == np.argmin(left)

@@ -91,7 +91,7 @@ def test_an_empty_table_fails_the_task(tmp_path, tasks):
         ({"probes": []}, "at least one number of probes"),
         ({"seeds": (-1,)}, "seed"),
         ({"seeds": ()}, "at least one seed"),
-        ({"enough": Enough(width=0.1)}, "expects the selector 'adaptive', got 'a_optimal'"),
+        ({"enough": Enough(width=0.1)}, "expects the selector 'adaptive', got 'central'"),
         ({"enough": Enough(width=0.0), "selector": "adaptive"}, "width to stop at expects a number above 0"),
         ({"enough": Enough(gain=float("nan")), "selector": "adaptive"}, "gain to stop at expects a number above 0"),
     ],

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import pandas as pd
 import pytest
 
 from tests.evaluation.toy_task import FRAME, TASK, run, write_tasks
 from tests.toy import write_table
 from workbench.evaluation import Journal, ahead
+from workbench.evaluation.unit import Unit
 
 ASKED = {"method": ["linear", "flops"], "probes": [4, 6], "seeds": (0, 1)}
 
@@ -97,3 +100,14 @@ def test_removing_leaves_nothing(tasks, data, journal):
     journal.remove()
     assert not journal.folder.exists()
     journal.remove()
+
+
+def test_trimming_forgets_the_oldest(journal):
+    for age, name in enumerate("abcd"):
+        journal.keep(name, Unit())
+        for path in journal.folder.glob(f"{name}.*"):
+            os.utime(path, (1000 - age, 1000 - age))
+    journal.trim(3)
+    assert {path.stem for path in journal.folder.iterdir()} == set("abc")
+    journal.trim(5)
+    assert [journal.load(name) is None for name in "abcd"] == [False, False, False, True]

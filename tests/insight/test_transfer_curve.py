@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from tests.toy import SOURCES, TARGETS, one_thread, toy_frame, toy_networks, write_table
 from workbench.config import WorkbenchError
+from workbench.insight.live import LiveCurve, LiveFigure
 from workbench.insight.transfer_curve import TransferCurve, transfer_curve
 from workbench.predictor.hodm import HODMConfig
 from workbench.training.fit import FitConfig
@@ -25,20 +27,18 @@ def told() -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def curve(folder, told) -> TransferCurve:
+def again(folder, tmp_path_factory):
+    """Makes the curve; what it finished is kept where no user's cache is."""
     with pytest.MonkeyPatch.context() as patch, one_thread():
+        patch.setenv("WORKBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setitem(METHODS, "hodm", hodm(FitConfig(steps=40, devices=6), HODMConfig(width=16, heads=2)))
-        return transfer_curve(
-            "nasbench201",
-            "phone",
-            list(SOURCES),
-            [folder],
-            100,
-            (3, 8),
-            (0, 1),
-            detail=8,
-            progress=lambda done, _: told.append(done),
-        )
+        arguments = "nasbench201", "phone", list(SOURCES), [folder], 100, (3, 8), (0, 1), 8
+        yield lambda watch: transfer_curve(*arguments, watch=watch)
+
+
+@pytest.fixture(scope="module")
+def curve(again, told) -> TransferCurve:
+    return again(lambda results: told.append(len(results.drop_duplicates(["probes", "seed"]))))
 
 
 def test_every_number_of_probes_and_seed_is_scored_beside_the_floors(curve, told):
@@ -47,6 +47,28 @@ def test_every_number_of_probes_and_seed_is_scored_beside_the_floors(curve, told
         assert (counts.loc[method] == 2).all()
     assert (curve.results["target_reads"] == curve.results["probes"]).all()
     assert told == [1, 2, 3, 4]
+
+
+def test_an_interrupted_curve_goes_on_and_a_finished_one_is_there_at_once(curve, again, monkeypatch):
+    def interrupt(results):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(METHODS, "hodm", None)  # whatever is learnt anew fails
+    with pytest.raises(KeyboardInterrupt):
+        again(interrupt)
+    pd.testing.assert_frame_equal(again(None).results, curve.results)
+    pd.testing.assert_frame_equal(again(None).predictions, curve.predictions)
+
+
+def test_it_grows_below_the_cell_and_ends_as_a_whole(curve, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(LiveFigure, "seen", True)
+    monkeypatch.setattr(LiveFigure, "draw", lambda _, figure, last=False: drawn.append((figure, last)))
+    with LiveCurve(4) as live:
+        live(curve.results[curve.results["probes"] == 3])
+        live(curve.results)
+    assert [last for _, last in drawn] == [False, False, True]
+    assert drawn[-1][0] == curve.figures["learning_curve"]
 
 
 def test_the_summary_names_the_best_floor(curve):

@@ -52,6 +52,13 @@ class Journal:
         text = json.dumps(told, default=np.ndarray.tolist)
         write_atomically(self.folder / f"{key}.json", lambda path: path.write_text(text))
 
+    def trim(self, most: int) -> None:
+        """Forget all but the ``most`` pieces that were kept last."""
+        kept = sorted(self.folder.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+        for path in kept[most:]:
+            path.unlink(missing_ok=True)  # first: it says that all is there
+            path.with_suffix(".parquet").unlink(missing_ok=True)
+
     def remove(self) -> None:
         """Forget everything."""
         shutil.rmtree(self.folder, ignore_errors=True)

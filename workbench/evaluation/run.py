@@ -73,6 +73,7 @@ def evaluate(
     advance: Callable[[int, int], None] | None = None,
     own: Mapping[str, Pretrain] | None = None,
     workers: int = 1,
+    watch: Callable[[EvaluationResult], None] | None = None,
 ) -> EvaluationResult:
     """Run one or several methods on the tasks of a file, with the same probes.
 
@@ -92,6 +93,7 @@ def evaluate(
         advance: called with the numbers of finished pieces and of all.
         own: methods that stand beside those of `METHODS`, or in the place of one; no journal knows them.
         workers: processes that make pieces side by side, through the journal.
+        watch: called after every piece with all there is by then.
 
     Raises:
         WorkbenchError: a bad task file, data folder, method, selector, wish to stop or number of probes. A task that
@@ -124,6 +126,8 @@ def evaluate(
                     progress(_line(record, plan, counts))
                 if advance:
                     advance(number * len(variants) + done, len(pieces))
+                if watch:
+                    watch(outcome)
     if frames:
         outcome.predictions = pd.concat(frames, ignore_index=True)
     return outcome

@@ -1,4 +1,5 @@
-"""What takes a while, while it runs, in a notebook: a campaign's references and a training's loss, as they grow."""
+"""What takes a while, while it runs, in a notebook: a campaign's references, a training's loss and a curve, as they
+grow."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
 from tqdm.auto import tqdm
 
@@ -13,6 +15,7 @@ from workbench.insight.campaign_report import timeline, watched_attempts
 from workbench.insight.figure_widget import FigureWidget
 from workbench.insight.panels.slot import kinds, redraw
 from workbench.insight.plots.quality import training_curve
+from workbench.insight.plots.transfer import learning_curve
 from workbench.insight.show import bundle
 from workbench.profiling.journal import read_raw
 from workbench.profiling.passes import CampaignConfig, Progress
@@ -120,6 +123,43 @@ class LiveTraining:
         points = self.course.smooth()
         if self._figure.seen and len(points) > 1:
             self._figure.draw(training_curve(points), last)
+
+
+class LiveCurve:
+    """Shows transfers: a progress bar, and the learning curve as it grows; a context manager that draws the whole at
+    its end.
+
+    Example::
+
+        with LiveCurve(len(probes) * len(seeds)) as live:
+            curve = transfer_curve(..., watch=live)
+
+    Args:
+        transfers: how many there will be.
+    """
+
+    def __init__(self, transfers: int) -> None:
+        self._transfers, self._results = transfers, pd.DataFrame()
+
+    def __enter__(self) -> LiveCurve:
+        self._bar = tqdm(total=self._transfers, desc="Transferring", unit="transfer")
+        self._figure = LiveFigure("The learning curve appears here.")
+        return self
+
+    def __call__(self, results: pd.DataFrame) -> None:
+        """Draw the ``results`` so far; see `TransferCurve`."""
+        self._results = results
+        self._bar.update(len(results[["probes", "seed"]].drop_duplicates()) - self._bar.n)
+        self._draw()
+
+    def __exit__(self, kind: object, *exception: object) -> None:
+        if kind is None:
+            self._draw(last=True)
+        self._bar.close()
+
+    def _draw(self, last: bool = False) -> None:
+        if self._figure.seen and len(self._results):
+            self._figure.draw(learning_curve(self._results), last)
 
 
 class LiveFigure:

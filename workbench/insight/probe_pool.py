@@ -14,7 +14,7 @@ from workbench.config import WorkbenchError
 from workbench.describe.dbsel import DEFAULT_SELECTOR, Candidates, select_probes
 
 #: Selectors whose larger selections begin with the smaller ones, given the same seed.
-NESTED = frozenset({"a_optimal", "balanced", "d_optimal", "disagreement", "k_medoids"})
+NESTED = frozenset({"a_optimal", "balanced", "central", "d_optimal", "disagreement", "k_medoids"})
 
 #: Networks that a nested selection is longer than what was asked for, so that a few swaps cost nothing.
 SPARE = 10

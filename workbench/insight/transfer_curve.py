@@ -12,16 +12,19 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbench.config import WorkbenchError
+from workbench.config import WorkbenchError, cache_folder
 from workbench.data.sources import load_table
 from workbench.data.table import LatencyTable
 from workbench.data.tasks import Split, Task, write_tasks
-from workbench.evaluation import METRICS, evaluate
+from workbench.evaluation import METRICS, EvaluationResult, Journal, evaluate
 from workbench.insight import figures
 from workbench.insight.hodm_training import thinned
 from workbench.insight.labels import short_arch
 from workbench.insight.quickstart import Tracker
 from workbench.training.lesson import choose_sources
+
+#: Transfers that are kept, those of the last days: what was interrupted goes on, and what was seen is there at once.
+KEPT = 150
 
 
 @dataclass(frozen=True)
@@ -121,9 +124,12 @@ def transfer_curve(
     probes: Sequence[int] = (3, 5, 10, 20),
     seeds: Sequence[int] = (0,),
     detail: int = 10,
-    progress: Callable[[int, int], None] | None = None,
+    workers: int = 1,
+    watch: Callable[[pd.DataFrame], None] | None = None,
 ) -> TransferCurve:
     """Predict ``target`` again and again, with more and more measurements, under the rules of `evaluate`.
+
+    Finished transfers are kept in the cache: the same call goes on where it was interrupted, or is done at once.
 
     Args:
         space: search space.
@@ -134,7 +140,8 @@ def transfer_curve(
         probes: numbers of measurements.
         seeds: each draws other networks and other initial weights.
         detail: the number of measurements to look at closely; the nearest of ``probes`` above 0 is taken.
-        progress: called with the numbers of finished transfers and of all.
+        workers: processes side by side, with a core each.
+        watch: called after every transfer with the ``results`` so far.
 
     Raises:
         WorkbenchError: an unknown space or device, or a prediction that could not be made.
@@ -147,7 +154,17 @@ def transfer_curve(
         raise WorkbenchError(f"A curve of a transfer expects a number of probes above 0, got {list(probes)}; add one.")
     with tempfile.TemporaryDirectory() as folder:
         file = write_tasks(Path(folder) / "task.json", [task])
-        found = evaluate(file, folders, probes=tuple(probes), seeds=seeds, advance=progress)
+        journal = Journal(cache_folder() / "transfers")
+        found = evaluate(
+            file,
+            folders,
+            probes=tuple(probes),
+            seeds=seeds,
+            journal=journal,
+            workers=workers,
+            watch=lambda so_far: watch(_rows(so_far)) if watch else None,
+        )
+        journal.trim(KEPT)
     for failure in found.failures.values():
         raise WorkbenchError(f"{target} could not be predicted: {failure}")
     table = whole.select([*chosen, target])
@@ -155,5 +172,8 @@ def transfer_curve(
     frame["role"] = frame["role"].replace("test", "check")
     columns = ["probes", "seed", "arch", "role", "predicted_ms", "low_ms", "high_ms", "measured_ms"]
     nearest = min((count for count in probes if count > 0), key=lambda count: abs(count - detail))
-    rows = pd.DataFrame([*found.results, *found.floors])[["method", "probes", "seed", *METRICS, "target_reads"]]
-    return TransferCurve(task, table, rows, frame[columns], nearest)
+    return TransferCurve(task, table, _rows(found), frame[columns], nearest)
+
+
+def _rows(found: EvaluationResult) -> pd.DataFrame:
+    return pd.DataFrame([*found.results, *found.floors])[["method", "probes", "seed", *METRICS, "target_reads"]]

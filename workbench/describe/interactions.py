@@ -28,6 +28,9 @@ NOISE = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 #: latency) below which nothing is missing.
 CLEARLY, NOTHING = 0.9, 1e-5
 
+#: Networks whose covariances with all measured ones are in memory at once: they fit a processor's cache.
+CHUNK = 500
+
 
 class Interactions(NamedTuple):
     """A Gaussian process per source device.
@@ -53,7 +56,8 @@ class Interactions(NamedTuple):
         used = self.weights.any(axis=0)
         for sharpness in np.unique(self.sharpness[used]):
             mine = used & (self.sharpness == sharpness)
-            added[:, mine] = kernel(choices, self.choices, sharpness) @ self.weights[:, mine]
+            for some in np.array_split(np.arange(len(choices)), len(choices) // CHUNK + 1):
+                added[np.ix_(some, mine)] = kernel(choices[some], self.choices, sharpness) @ self.weights[:, mine]
         return added
 
 
@@ -66,7 +70,7 @@ def arch_choices(space: str, archs: Sequence[str]) -> np.ndarray | None:
     rows = [parse(arch) for arch in archs]
     if not all(isinstance(row, tuple) and all(isinstance(name, str) for name in row) for row in rows):
         return None
-    names = {name: crc32(name.encode()) for row in rows for name in row}
+    names = {name: crc32(name.encode()) for name in set().union(*rows)}
     return np.array([[names[name] for name in row] for row in rows])
 
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from workbench.config import WorkbenchError
 from workbench.predictor.evidence import Evidence
-from workbench.predictor.member import Model
+from workbench.predictor.member import FAINT, Model
 from workbench.predictor.opinions import PriorMean
 from workbench.predictor.states import find_states
 
@@ -309,4 +309,4 @@ def _heaviest(
 
 def _noise(relative: np.ndarray, sigma: float | np.ndarray, config: HeadConfig) -> np.ndarray:
     """Noise variance of measurements around ``relative`` latency."""
-    return (sigma * np.maximum(relative, 0.05) ** config.noise_power) ** 2
+    return (sigma * np.maximum(relative, FAINT) ** config.noise_power) ** 2

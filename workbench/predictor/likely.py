@@ -17,6 +17,7 @@ import numpy as np
 
 from workbench.describe.design import LEAST
 from workbench.predictor.evidence import Evidence
+from workbench.predictor.member import FAINT
 
 #: How far operators may deviate from a drawn device, and standard deviations of the noise; relative latency.
 SPREAD, NOISE = (0.03, 0.1, 0.3), (0.01, 0.03, 0.1)
@@ -51,7 +52,7 @@ class Expected(NamedTuple):
         unit = np.median(probe_ms)
         relative, said = probe_ms / unit, drawn * scale / unit
         alike = self.deviations[probes] @ self.deviations[probes].T
-        evidence = Evidence(alike[None], np.maximum(relative, 0.05), relative[:, None] - said, SPREAD, NOISE)
+        evidence = Evidence(alike[None], np.maximum(relative, FAINT), relative[:, None] - said, SPREAD, NOISE)
         weights = _shares(evidence.whole()).sum(axis=0)  # s
         unseen = np.stack([_shares(scores).sum(axis=0) for scores in evidence.without_one()])  # p x s
         ms = self.counts @ (self.costs @ (weights * scale)).astype(self.counts.dtype)

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+#: Relative latency below which the noise of a reading no longer becomes smaller.
+FAINT = 0.05
+
 
 class Model(NamedTuple):
     """A member of the average over models.

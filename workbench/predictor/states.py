@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from workbench.predictor.member import Model
+from workbench.predictor.member import FAINT, Model
 from workbench.predictor.method import Z90
 
 #: How far the slower state is from the usual one, and the slower and the faster from it where there are both.
@@ -32,9 +32,6 @@ SCALES, SPREADS, NOISES, MEANS = ((0.5, 0.1, 0.1), (0.5, 0.4, 0.5)), (0.05, 0.15
 
 #: Assignments that are kept from reading to reading, the best of every regime among them.
 BEAM, OF_EACH = 80, 6
-
-#: Least relative latency.
-LEAST = 0.05
 
 
 class _Regimes(NamedTuple):
@@ -86,7 +83,7 @@ def find_states(
     place = model // len(likely)
     loose = latent[place] + noises[place] + wild[:, None] * np.eye(len(relative))
     pull = np.linalg.solve(loose, (relative / factors - prior[model])[..., None])
-    usual = np.maximum(prior[model] + (latent[place] @ pull)[..., 0], LEAST)
+    usual = np.maximum(prior[model] + (latent[place] @ pull)[..., 0], FAINT)
     level = np.median(relative / usual, axis=1)
     jitter = (_most_of(np.abs(factors - level[:, None]), ~wild) / Z90) ** 2
     found = []

@@ -8,6 +8,7 @@ stands, ``none`` included (a multiplication by zero), as in the reference implem
 from __future__ import annotations
 
 import itertools
+import re
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ CELLS = 5
 CLASSES = 10
 
 Cell = tuple[str, ...]  # one operation per edge, in the order of EDGES
+WRITTEN = re.compile(r"\|op~0\|\+\|op~0\|op~1\|\+\|op~0\|op~1\|op~2\|".replace("op", f"({'|'.join(OPERATIONS)})"))
 
 
 class NASBench201:
@@ -48,21 +50,11 @@ class NASBench201:
 
     def parse(self, arch: str) -> Cell:
         """The six operations of ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``."""
-        expected = "|op~0|+|op~0|op~1|+|op~0|op~1|op~2| with op one of " + ", ".join(OPERATIONS)
-        if not isinstance(arch, str):
-            raise malformed(self.name, arch, expected)
-        nodes = arch.split("+")
-        cell: list[str] = []
-        for node, text in enumerate(nodes, start=1):
-            parts = text.strip("|").split("|")
-            for source, part in enumerate(parts):
-                operation, _, index = part.partition("~")
-                if operation not in OPERATIONS or index != str(source) or len(parts) != node:
-                    raise malformed(self.name, arch, expected)
-                cell.append(operation)
-        if len(cell) != len(EDGES) or self.format(cell) != arch:
-            raise malformed(self.name, arch, expected)
-        return tuple(cell)
+        found = WRITTEN.fullmatch(arch) if isinstance(arch, str) else None
+        if not found:
+            form = "|op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
+            raise malformed(self.name, arch, f"{form} with op one of {', '.join(OPERATIONS)}")
+        return found.groups()
 
     def format(self, choices: Cell | list[str] | np.ndarray) -> str:
         """The arch string of six operations."""

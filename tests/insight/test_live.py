@@ -22,6 +22,7 @@ def shown(monkeypatch) -> list[dict]:
             contents.append(content)
 
     monkeypatch.setattr(live, "_display", lambda content: Place())
+    monkeypatch.setattr(live, "APPEAR_S", 0.0)
     return contents
 
 
@@ -44,13 +45,17 @@ def test_one_widget_follows_the_figures_and_gives_way_to_a_plain_one(shown):
     assert "in step 2 of 3" in shown[1]["text/plain"]
 
 
-def test_a_figure_with_other_traces_is_another_widget(shown):
+def test_a_figure_with_other_traces_is_another_widget_in_the_same_box(shown):
+    """JupyterLab shows nothing in the place of a widget that another one replaces."""
     place = live.LiveFigure("soon")
     place.draw(curve(3, 2))
+    first = place._widget
     both = pd.DataFrame({"step": [1, 2], "loss": [3, 2], "validation_loss": [3, 2]})
     place.draw(training_curve(both))
-    assert [WIDGET in content for content in shown] == [True, True]
-    assert shown[0][WIDGET]["model_id"] != shown[1][WIDGET]["model_id"]
+    assert [WIDGET in content for content in shown] == [True]
+    assert place._box.children == (place._widget,)
+    assert len(place._widget.data) == 2
+    assert first.comm is None  # closed
 
 
 def test_outside_of_notebooks_nothing_is_drawn():

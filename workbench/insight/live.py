@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
+from ipywidgets import VBox
 from tqdm.auto import tqdm
 
 from workbench.insight.campaign_report import timeline, watched_attempts
@@ -25,6 +26,7 @@ from workbench.training.lesson import Course
 EVERY_S, TRAINING_EVERY_S = 6.0, 1.0  # between two drawings, at least
 SHARE = 20  # and as many times as long as the last one took: looking on must not cost what is looked at
 SETTLE_S = 0.3  # after each: the browser draws, too, perhaps on this machine
+APPEAR_S = 2.0  # until a new figure is on the page: it is drawn before, too narrow, and has to be drawn again
 
 
 class LiveCampaign:
@@ -158,15 +160,16 @@ class LiveCurve:
         self._bar.close()
 
     def _draw(self, last: bool = False) -> None:
-        if self._figure.seen and len(self._results):
+        counts = self._results["probes"].nunique() if len(self._results) else 0
+        if self._figure.seen and (counts > 1 or (last and counts)):  # one point is no curve yet
             self._figure.draw(learning_curve(self._results), last)
 
 
 class LiveFigure:
     """A figure below the cell that is drawn again and again.
 
-    While it changes it is a widget, since JupyterLab draws a plain figure once and ignores what replaces it; the last
-    one is plain, since a notebook that is saved keeps those and no widgets.
+    While it changes it is a widget in a box, since JupyterLab draws a plain figure or a widget once and ignores what
+    replaces it; the last one is plain, since a notebook that is saved keeps those and no widgets.
 
     Args:
         words: what stands there before.
@@ -175,6 +178,7 @@ class LiveFigure:
     def __init__(self, words: str) -> None:
         self._place = _display({"text/plain": words})
         self._widget: go.FigureWidget | None = None
+        self._box: VBox | None = None
 
     @property
     def seen(self) -> bool:
@@ -188,9 +192,21 @@ class LiveFigure:
             redraw(before, figure)
             return
         self._widget = None if last else FigureWidget(figure)
-        self._place.update(bundle(figure) if last else self._widget._repr_mimebundle_(), raw=True)
+        if last:
+            self._place.update(bundle(figure), raw=True)
+        else:
+            if not self._box:
+                self._box = VBox()
+                self._place.update(self._box._repr_mimebundle_(), raw=True)
+            self._widget.data[-1].visible = False
+            self._widget.layout.height += 1
+            self._box.children = (self._widget,)
+            time.sleep(APPEAR_S)
+            redraw(self._widget, figure)
         if before is not None:
             before.close()
+        if last and self._box:
+            self._box.close()
 
 
 def _display(content: dict[str, str]) -> Any:

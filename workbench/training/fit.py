@@ -92,12 +92,12 @@ class Pretrained:
         mask = np.concatenate([np.tile(capability.known, (d, 1)), known], axis=1)
         return Hardware(self.descriptors, self.hears, torch.tensor(values, dtype=torch.float32), torch.tensor(mask))
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def dialogue(self, probe_ms: np.ndarray, card: DeviceCard | None, known: np.ndarray | None = None) -> Dialogue:
         """The dialogue of a device, given its probe latencies."""
         return self.model(self.operators, self.hardware(probe_ms, card, known))
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def predict(
         self,
         probe_ms: np.ndarray,

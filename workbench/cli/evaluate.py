@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from workbench.evaluation import EvaluationResult
 
 SHOWN = {"spearman": "Spearman", "rae": "RAE", "mdape": "median APE", "coverage90": "coverage"}
+Gain = Annotated[
+    float | None,
+    typer.Option(
+        help="Or when a further probe lowers errors by this share of how much latencies differ, such as 0.003."
+    ),
+]
 
 
 def evaluate(
@@ -38,12 +44,7 @@ def evaluate(
         float | None,
         typer.Option(help="Adaptive selection stops when 90 % intervals are this narrow, such as 0.1 of the latency."),
     ] = None,
-    gain: Annotated[
-        float | None,
-        typer.Option(
-            help="Or when a further probe lowers errors by this share of how much latencies differ, such as 0.003."
-        ),
-    ] = None,
+    gain: Gain = None,
     seed: Annotated[list[int] | None, typer.Option(help="Random seed; repeatable.")] = None,
     workers: Annotated[int, typer.Option(help="Processes side by side, one thread each.")] = 1,
     predictions: Annotated[Path | None, typer.Option(help="Every prediction with its interval, as Parquet.")] = None,

@@ -104,13 +104,7 @@ def evaluate(
     seeds = tuple(dict.fromkeys(seeds))
     plan = Plan(methods, selector or DEFAULT_SELECTOR, enough, predictions, own or {})
     _check(plan, counts, seeds)
-    if own and journal:
-        raise WorkbenchError("A journal expects methods that it can tell apart, got some of your own; leave it out.")
-    if workers < 1 or (workers > 1 and not journal):
-        raise WorkbenchError(
-            f"An evaluation expects at least 1 worker, and a journal for several, got {workers}; ask for 1, or give a "
-            f"journal."
-        )
+    _check_journal(journal, own, workers)
     data_folders(data)
     tasks = read_tasks(tasks_file, only)
 
@@ -150,6 +144,16 @@ def _check(plan: Plan, counts: Sequence[int], seeds: Sequence[int]) -> None:
         raise WorkbenchError(f"The number of probes expects at least 0, got {min(counts)}; correct it.")
     if min(seeds) < 0:
         raise WorkbenchError(f"A seed expects a whole number of at least 0, got {min(seeds)}; correct it.")
+
+
+def _check_journal(journal: Journal | None, own: Mapping[str, Pretrain] | None, workers: int) -> None:
+    if own and journal:
+        raise WorkbenchError("A journal expects methods that it can tell apart, got some of your own; leave it out.")
+    if workers < 1 or (workers > 1 and not journal):
+        raise WorkbenchError(
+            f"An evaluation expects at least 1 worker, and a journal for several, got {workers}; ask for 1, or give a "
+            f"journal."
+        )
 
 
 def _units(

@@ -198,8 +198,8 @@ class LiveFigure:
             if not self._box:
                 self._box = VBox()
                 self._place.update(self._box._repr_mimebundle_(), raw=True)
-            self._widget.data[-1].visible = False
-            self._widget.layout.height += 1
+            for trace in self._widget.data[-1:]:
+                trace.visible = False  # so that there is something to draw again
             self._box.children = (self._widget,)
             time.sleep(APPEAR_S)
             redraw(self._widget, figure)

@@ -26,7 +26,7 @@ from workbench.training.lesson import Course
 EVERY_S, TRAINING_EVERY_S = 6.0, 1.0  # between two drawings, at least
 SHARE = 20  # and as many times as long as the last one took: looking on must not cost what is looked at
 SETTLE_S = 0.3  # after each: the browser draws, too, perhaps on this machine
-APPEAR_S = 2.0  # until a new figure is on the page: it is drawn before, too narrow, and has to be drawn again
+APPEAR_S = 2.0  # until a new figure is on the page
 
 
 class LiveCampaign:
@@ -161,8 +161,9 @@ class LiveCurve:
 
     def _draw(self, last: bool = False) -> None:
         counts = self._results["probes"].nunique() if len(self._results) else 0
-        if self._figure.seen and (counts > 1 or (last and counts)):  # one point is no curve yet
-            self._figure.draw(learning_curve(self._results), last)
+        curve = self._figure.seen and (counts > 1 or (last and counts))  # one point is none yet
+        if curve and self._figure.draw(learning_curve(self._results), last):
+            self._figure.settle()
 
 
 class LiveFigure:
@@ -185,12 +186,13 @@ class LiveFigure:
         """Whether there is a cell to draw below: not outside of notebooks."""
         return self._place is not None
 
-    def draw(self, figure: go.Figure, last: bool = False) -> None:
-        """Show ``figure`` in the place of the one before; nothing is to follow the ``last`` one."""
+    def draw(self, figure: go.Figure, last: bool = False) -> bool:
+        """Show ``figure`` in the place of the one before; nothing is to follow the ``last`` one. Whether it is a new
+        widget, which appears narrow and with its title misplaced until it is drawn again."""
         before = self._widget
         if not last and before is not None and kinds(before) == kinds(figure):
             redraw(before, figure)
-            return
+            return False
         self._widget = None if last else FigureWidget(figure)
         if last:
             self._place.update(bundle(figure), raw=True)
@@ -198,15 +200,19 @@ class LiveFigure:
             if not self._box:
                 self._box = VBox()
                 self._place.update(self._box._repr_mimebundle_(), raw=True)
-            for trace in self._widget.data[-1:]:
-                trace.visible = False  # so that there is something to draw again
             self._box.children = (self._widget,)
-            time.sleep(APPEAR_S)
-            redraw(self._widget, figure)
         if before is not None:
             before.close()
         if last and self._box:
             self._box.close()
+        return not last
+
+    def settle(self) -> None:
+        """Draw again what has just appeared, where that will not happen soon by itself."""
+        time.sleep(APPEAR_S)
+        for trace in self._widget.data[-1:] if self._widget else ():
+            shown, trace.visible = trace.visible, False
+            trace.visible = shown
 
 
 def _display(content: dict[str, str]) -> Any:

@@ -58,9 +58,10 @@ format: env
 # Processes side by side with threads of their own would fight for the cores: one thread each is several times faster.
 unit notebooks: export OMP_NUM_THREADS := 1
 
-# Browser tests are long, and begin first. (Three processes on two cores take longer than two.)
+# Browser tests are long, and begin first; they wait for pages half of their time, so that a third process pays on two
+# cores.
 unit: env
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not gpu"
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow and not gpu"
 
 # Every cell runs, as the tiny run that WORKBENCH_SMOKE asks for, with an MLflow home of its own.
 notebooks: env

@@ -18,6 +18,12 @@ slider = ipywidgets.IntSlider(1, 1, 9)
 slider.add_class("the-slider")
 slider.observe(lambda change: figure.update_layout(title=str(change["new"])), names="value")
 ipywidgets.VBox([slider, figure])"""
+LIVE = """from workbench.insight.live import LiveFigure
+LiveFigure("soon").draw(go.Figure(go.Scatter(y=[2, 1]), layout={"title": "live"}))"""
+# How wide the live figure is drawn, relative to the page that it has.
+WIDTH = """() => Array.from(document.querySelectorAll('.js-plotly-plot'))
+    .filter((plot) => plot.layout?.title?.text === 'live')
+    .map((plot) => plot._fullLayout.width / plot.closest('.jp-OutputArea-output').clientWidth)[0]"""
 # How many passes over the references the timeline shows; undefined while there is none.
 PASSES = """() => Array.from(document.querySelectorAll('.jp-OutputArea .js-plotly-plot'))
     .filter((plot) => plot.layout?.meta?.title === 'Reference timeline' && plot.calcdata)
@@ -25,14 +31,15 @@ PASSES = """() => Array.from(document.querySelectorAll('.jp-OutputArea .js-plotl
 TITLES = "() => Array.from(document.querySelectorAll('.js-plotly-plot .gtitle')).map((title) => title.textContent)"
 
 
-def test_a_small_notebook_runs_and_its_slider_moves_the_figure(open_notebook, artifacts, tmp_path):
+def test_a_small_notebook_runs_its_slider_moves_the_figure_and_a_live_one_fills_the_page(open_notebook, artifacts, tmp_path):
     folder = tmp_path / "notebooks"
     folder.mkdir()
-    cells = [nbformat.v4.new_code_cell(source) for source in (PLAIN, WIDGET)]
+    cells = [nbformat.v4.new_code_cell(source) for source in (PLAIN, WIDGET, LIVE)]
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=python3()), folder / "small.ipynb")
     notebook = open_notebook(folder / "small.ipynb")
     notebook.run_all(limit_s=90)
-    assert notebook.wait_for_figures(2) == 2
+    assert notebook.wait_for_figures(3) == 3
+    assert notebook.page.evaluate(WIDTH) > 0.95
     handle = notebook.page.locator(".the-slider .noUi-handle")
     handle.focus()
     for _ in range(3):

@@ -53,9 +53,18 @@ class FigureWidget(go.FigureWidget):
                 figure = (await globalThis[name])();
                 await figure.initialize({ model, ...rest });
             },
-            render: (context) => figure.render(context),
+            render(context) {
+                // Plotly takes the width that there is: drawn before it is on the page, a figure stays narrow.
+                const drawn = onPage(context.el).then(() => figure.render(context));
+                return async () => (await drawn)?.();
+            },
         };
     };
+    async function onPage(element) {
+        for (let frames = 0; !element.isConnected && frames < 120; frames++) {
+            await new Promise(requestAnimationFrame);
+        }
+    }
     """
     _code = traitlets.Unicode().tag(sync=True)
     _version = traitlets.Unicode(plotly.__version__).tag(sync=True)

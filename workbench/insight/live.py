@@ -26,7 +26,6 @@ from workbench.training.lesson import Course
 EVERY_S, TRAINING_EVERY_S = 6.0, 1.0  # between two drawings, at least
 SHARE = 20  # and as many times as long as the last one took: looking on must not cost what is looked at
 SETTLE_S = 0.3  # after each: the browser draws, too, perhaps on this machine
-APPEAR_S = 2.0  # until a new figure is on the page
 
 
 class LiveCampaign:
@@ -162,8 +161,8 @@ class LiveCurve:
     def _draw(self, last: bool = False) -> None:
         counts = self._results["probes"].nunique() if len(self._results) else 0
         curve = self._figure.seen and (counts > 1 or (last and counts))  # one point is none yet
-        if curve and self._figure.draw(learning_curve(self._results), last):
-            self._figure.settle()
+        if curve:
+            self._figure.draw(learning_curve(self._results), last)
 
 
 class LiveFigure:
@@ -186,13 +185,12 @@ class LiveFigure:
         """Whether there is a cell to draw below: not outside of notebooks."""
         return self._place is not None
 
-    def draw(self, figure: go.Figure, last: bool = False) -> bool:
-        """Show ``figure`` in the place of the one before; nothing is to follow the ``last`` one. Whether it is a new
-        widget, which appears narrow and with its title misplaced until it is drawn again."""
+    def draw(self, figure: go.Figure, last: bool = False) -> None:
+        """Show ``figure`` in the place of the one before; nothing is to follow the ``last`` one."""
         before = self._widget
         if not last and before is not None and kinds(before) == kinds(figure):
             redraw(before, figure)
-            return False
+            return
         self._widget = None if last else FigureWidget(figure)
         if last:
             self._place.update(bundle(figure), raw=True)
@@ -205,14 +203,6 @@ class LiveFigure:
             before.close()
         if last and self._box:
             self._box.close()
-        return not last
-
-    def settle(self) -> None:
-        """Draw again what has just appeared, where that will not happen soon by itself."""
-        time.sleep(APPEAR_S)
-        for trace in self._widget.data[-1:] if self._widget else ():
-            shown, trace.visible = trace.visible, False
-            trace.visible = shown
 
 
 def _display(content: dict[str, str]) -> Any:

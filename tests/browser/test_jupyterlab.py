@@ -31,7 +31,7 @@ PASSES = """() => Array.from(document.querySelectorAll('.jp-OutputArea .js-plotl
 TITLES = "() => Array.from(document.querySelectorAll('.js-plotly-plot .gtitle')).map((title) => title.textContent)"
 
 
-def test_a_small_notebook_runs_its_slider_moves_the_figure_and_a_live_one_fills_the_page(open_notebook, artifacts, tmp_path):
+def test_in_a_small_notebook_a_slider_moves_a_figure_and_a_live_one_is_wide(open_notebook, artifacts, tmp_path):
     folder = tmp_path / "notebooks"
     folder.mkdir()
     cells = [nbformat.v4.new_code_cell(source) for source in (PLAIN, WIDGET, LIVE)]

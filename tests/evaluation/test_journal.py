@@ -102,11 +102,12 @@ def test_removing_leaves_nothing(tasks, data, journal):
     journal.remove()
 
 
-def test_trimming_forgets_the_oldest(journal):
-    for age, name in enumerate("abcd"):
+def test_trimming_forgets_the_oldest_whole_and_half_written_ones(journal):
+    for age, name in enumerate("abcde"):
         journal.keep(name, Unit())
         for path in journal.folder.glob(f"{name}.*"):
             os.utime(path, (1000 - age, 1000 - age))
+    (journal.folder / "e.json").unlink()  # as if killed between the two files
     journal.trim(3)
     assert {path.stem for path in journal.folder.iterdir()} == set("abc")
     journal.trim(5)

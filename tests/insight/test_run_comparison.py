@@ -129,6 +129,12 @@ def test_all_metrics_stand_side_by_side():
     assert told.loc["spearman", "run 2 r4"] == "0.9100"
 
 
+def test_shares_stand_side_by_side_in_percent():
+    runs = RUNS.assign(**{"metrics.coverage90": 0.8125})
+    told = side_by_side(chosen(runs, ["r0", "r4"]), {}, ["coverage90"])
+    assert told.loc["coverage90"].tolist() == ["81.2", "81.2"]
+
+
 def test_courses_are_those_of_the_chosen_in_their_order():
     told = courses(some_history(), chosen(RUNS, ["r2", "r0", "r5"]), "loss")
     assert told["run"].unique().tolist() == ["run 1 r2", "run 0 r0"]

@@ -54,10 +54,10 @@ class Journal:
 
     def trim(self, most: int) -> None:
         """Forget all but the ``most`` pieces that were kept last."""
-        kept = sorted(self.folder.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+        kept = sorted(self.folder.glob("*.parquet"), key=lambda path: path.stat().st_mtime, reverse=True)
         for path in kept[most:]:
-            path.unlink(missing_ok=True)  # first: it says that all is there
-            path.with_suffix(".parquet").unlink(missing_ok=True)
+            path.with_suffix(".json").unlink(missing_ok=True)  # first: it says that all is there
+            path.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Forget everything."""

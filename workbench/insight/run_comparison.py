@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.config import WorkbenchError
+from workbench.insight.labels import SHARES
 from workbench.insight.paired import Interval, cases, difference, interval, mark, of_main_method, sign_of
 
 BASE = ("run_id", "name", "experiment", "status", "start", "duration_s")
@@ -151,12 +152,14 @@ def compared(runs: pd.DataFrame, tables: Mapping[str, pd.DataFrame], metric: str
 
 
 def side_by_side(runs: pd.DataFrame, tables: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> pd.DataFrame:
-    """All ``metrics`` of all runs as text, ``0.912 [0.903, 0.921]``: a row per metric, a column per run's label."""
+    """All ``metrics`` of all runs as text, ``0.9120 [0.9030, 0.9210]``, shares in percent: a row per metric, a column
+    per run's label."""
     rows = {}
     for metric in metrics:
         told = scores(runs, tables, metric).set_index("run")
         if len(told):
-            rows[metric] = [_shown(told.loc[label]) if label in told.index else "" for label in runs["label"]]
+            share = metric in SHARES
+            rows[metric] = [_shown(told.loc[label], share) if label in told.index else "" for label in runs["label"]]
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(runs["label"])).rename_axis("metric")
 
 
@@ -209,8 +212,9 @@ def _without_seed(scores: pd.Series) -> pd.Series:
     return scores.groupby(level=["task", "device"]).mean()
 
 
-def _shown(row: pd.Series) -> str:
-    value, low, high = (_rounded(row[name]) for name in ("value", "low", "high"))
+def _shown(row: pd.Series, share: bool) -> str:
+    numbers = (row[name] for name in ("value", "low", "high"))
+    value, low, high = (f"{100 * number:.1f}" if share else _rounded(number) for number in numbers)
     return f"{value} [{low}, {high}]" if np.isfinite(row["low"]) else value
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from workbench.config import WorkbenchError
 from workbench.insight import figures
-from workbench.insight.labels import capital, heading, plural
+from workbench.insight.labels import SHARES, capital, heading, plural, share_title
 from workbench.insight.panels.captioned import captioned, word_of
 from workbench.insight.panels.panel import WHOLE_ROW, Panel
 from workbench.insight.panels.slot import FigureSlot
@@ -134,7 +134,7 @@ class RunComparePanel(Panel):
             )
         numbers = side_by_side(picked, tables, metric_names(picked)[:MOST_METRICS])
         self.numbers.value = captioned(
-            numbers.rename(index=heading).reset_index(names="Metric"),
+            numbers.rename(index=_titled).reset_index(names="Metric"),
             "All metrics, with 95 % intervals where there are cases",
         )
         return " ".join(notes) or None
@@ -247,6 +247,10 @@ def lines(runs: pd.DataFrame, sort: str, metric: str | None) -> list[str]:
         name = column.split(".", 1)[1]
         parts.append([f"{name}={_number(value)}" if word_of(value) else "" for value in runs[column]])
     return ["  ".join(row).rstrip().replace(" ", "\u00a0") for row in zip(*parts, strict=True)]
+
+
+def _titled(metric: str) -> str:
+    return share_title(metric) if metric in SHARES else heading(metric)
 
 
 def _signed(value: float) -> str:

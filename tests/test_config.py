@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,6 +126,21 @@ def test_a_folder_in_the_place_of_the_file_is_one_sentence(tmp_path):
     with pytest.raises(WorkbenchError, match="Cannot write"):
         write_atomically(tmp_path / "x.json", lambda temporary: temporary.write_text("{}"))
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_a_link_stays_and_what_it_points_to_is_written(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link.json").symlink_to(tmp_path / "there" / "x.json")
+    write_atomically(tmp_path / "link.json", lambda temporary: temporary.write_text("{}"))
+    assert (tmp_path / "link.json").is_symlink()
+    assert (tmp_path / "there" / "x.json").read_text() == "{}"
+
+
+def test_what_is_no_ordinary_file_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(WorkbenchError, match="no ordinary file"):
+        write_atomically(tmp_path / "pipe", lambda temporary: temporary.write_text("{}"))
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_cache_folder_can_be_moved(tmp_path, monkeypatch):

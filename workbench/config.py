@@ -55,9 +55,12 @@ def override(config: T, changes: Mapping[str, Any]) -> T:
 def write_atomically(path: str | Path, write: Callable[[Path], None]) -> Path:
     """Let ``write`` fill a temporary file beside ``path``, then rename it, so that no reader sees half a file."""
     path = Path(path)
+    target = path.resolve()  # what a link points to is written, and the link stays
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+        if target.exists() and not target.is_file():
+            raise OSError("it is no ordinary file")  # a rename would replace even a device
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=target.parent)
     except OSError as error:
         raise WorkbenchError(
             f"Cannot write {path}: {error.strerror or error}; choose an output folder that exists and is writable."
@@ -68,7 +71,7 @@ def write_atomically(path: str | Path, write: Callable[[Path], None]) -> Path:
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())  # otherwise a power cut may leave the new name with nothing behind it
         os.chmod(temporary, 0o644)  # mkstemp makes private files; results are to be shared
-        os.replace(temporary, path)
+        os.replace(temporary, target)
     except OSError as error:
         raise WorkbenchError(
             f"Cannot write {path}: {error.strerror or error}; free some space or choose another folder."

@@ -83,6 +83,8 @@ def writable(path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise IsADirectoryError(0, "it is a folder")
+        if path.exists() and not path.is_file():
+            raise OSError("it is no ordinary file")
         with tempfile.TemporaryFile(dir=path.parent):  # os.access is no answer for root or a read-only mount
             pass
     except OSError as error:

@@ -123,6 +123,37 @@ def test_an_interrupted_run_keeps_what_is_finished(tmp_path, asked):
     assert not (tmp_path / "results.json").exists()
 
 
+def test_what_is_read_is_not_written_over(capsys, tmp_path, asked, data):
+    before = (tmp_path / "tasks.json").read_text()
+    for place in (tmp_path / "tasks.json", data / "nasbench201.parquet"):
+        status, _, err = run(capsys, *asked[:-1], place, "--method", "linear", "--probes", 4)
+        assert status == 2
+        assert "is among what is read" in err
+    assert (tmp_path / "tasks.json").read_text() == before
+
+
+def test_after_a_failed_task_the_finished_ones_are_not_done_again(capsys, tmp_path, asked):
+    (tmp_path / "tasks.json").write_text(json.dumps({"T": TASK, "bad": {**TASK, "space": "fbnet"}}))
+    status, _, err = run(capsys, *asked, "--method", "linear", "--probes", 4)
+    assert status == 1
+    assert "correct what failed" in err
+    assert list((tmp_path / "results.json.journal").glob("*.parquet"))
+    (tmp_path / "tasks.json").write_text(json.dumps({"T": TASK}))
+    status, _, err = run(capsys, *asked, "--method", "linear", "--probes", 4)
+    assert status == 0
+    assert not (tmp_path / "results.json.journal").exists()
+
+
+def test_an_output_may_be_in_the_home_folder(capsys, tmp_path, asked, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    monkeypatch.chdir(tmp_path)
+    status, _, _ = run(capsys, *asked[:-1], "~/out.json", "--method", "linear", "--probes", 4)
+    assert status == 0
+    assert (tmp_path / "home" / "out.json").is_file()
+    assert not (tmp_path / "~").exists()
+
+
 def test_tasks_of_a_study_run(capsys, tmp_path, data):
     write_cards(
         data / "devices.yaml",
@@ -154,9 +185,18 @@ def test_tasks_across_spaces_run(capsys, tmp_path, data):
     status, out, err = run(capsys, "tasks", "cross-space", *asked)
     assert status == 0, err
     assert "nasbench201-without-phone-from-fbnet: 5 sources, 1 target" in out
+    assert f"Next:  workbench evaluate --tasks {file} --data {data} --out results.json" in out
     only = ("--only", "nasbench201-without-phone-from-fbnet", "--method", "linear")
     chosen = ("--tasks", file, "--data", data, "--out", tmp_path / "results.json", *only)
     assert run(capsys, "evaluate", *chosen)[0] == 0
+
+
+def test_a_study_across_one_space_is_refused(capsys, tmp_path, data):
+    asked = ("--space", "nasbench201", "--source-space", "nasbench201", "--data", data, "--out", tmp_path / "x.json")
+    status, _, err = run(capsys, "tasks", "cross-space", *asked)
+    assert status == 2
+    assert "other spaces than nasbench201" in err
+    assert not (tmp_path / "x.json").exists()
 
 
 def test_a_study_of_one_device_is_refused_and_writes_nothing(capsys, tmp_path):

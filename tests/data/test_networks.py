@@ -141,6 +141,24 @@ def test_a_damaged_cache_file_is_no_traceback(cache):
         assert str(file) in str(error)  # noqa: PT017
 
 
+def test_a_cache_file_with_other_bytes_is_made_anew(cache):
+    archs = draw("nasbench201", 30)
+    fresh = encode("nasbench201", archs)
+    (file,) = cache.iterdir()
+    content = bytearray(file.read_bytes())
+    for place in range(60, len(content), 40):
+        content[place] ^= 255
+    file.write_bytes(content)
+    assert_same(encode("nasbench201", archs), fresh)
+    assert_same(encode("nasbench201", archs), fresh)
+
+
+def test_a_cache_that_cannot_be_written_is_none(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "file" / "below"))
+    assert len(encode("nasbench201", draw("nasbench201", 3))) == 3
+
+
 def test_malformed_networks_leave_no_cache(cache):
     with pytest.raises(WorkbenchError, match="Malformed nasbench201 arch"):
         encode("nasbench201", [FULL, "|none~0|"])

@@ -89,6 +89,11 @@ def test_a_folder_that_is_not_there(tmp_path, folder):
             load_table("nasbench201", folders=[folder, missing])
 
 
+def test_the_folder_above_the_tables_is_no_data_folder(tmp_path, folder):
+    with pytest.raises(WorkbenchError, match=f"found them in {folder} instead"):
+        load_table("nasbench201", folders=[folder.parent])
+
+
 def test_no_table_at_all(tmp_path, own):
     (tmp_path / "empty").mkdir()
     with pytest.raises(WorkbenchError) as caught:

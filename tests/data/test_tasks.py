@@ -75,6 +75,7 @@ def test_published_tasks(shared_data):
         ({"A": {**TASK, "source": ["a", 1]}}, "Task 'A': source expects"),
         ({"A": {**TASK, "space": 201}}, "Task 'A': space expects a non-empty str, got 201"),
         ({"A": {"space": "fbnet", "source": ["a"]}}, "Task 'A': target expects a non-empty list, got None"),
+        ({"A": {**TASK, "target": ["edge", "edge"]}}, "Task 'A': target names 'edge' more than once"),
         ({"A": {**TASK, "source_samples": "many"}}, "Task 'A': source_samples expects a non-empty int, got 'many'"),
         ({"A": {**TASK, "source_samples": 1}}, "source_samples expects at least 2, got 1"),
         ({"A": {**TASK, "source_samples": -900}}, "source_samples expects at least 2, got -900"),

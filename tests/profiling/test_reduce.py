@@ -16,6 +16,7 @@ from workbench.profiling.journal import NETWORK, REFERENCE, Journal, read_raw
 from workbench.profiling.quality import QualityConfig
 from workbench.profiling.reduce import (
     SUMMARY_COLUMNS,
+    Reduced,
     reduce_attempts,
     reduce_raw,
     reduce_rows,
@@ -135,6 +136,29 @@ def test_another_space_in_the_same_folder_keeps_the_cards_that_are_there(folder,
     files = write_tables(tmp_path, "fbnet", reduced, {"two": two}, {})
     assert read_cards(files.cards) == {"one": one, "two": two}
     assert tables_in(tmp_path, "nasbench201").latencies.is_file()
+
+
+def test_what_an_earlier_call_measured_stays_beside_what_is_new(folder, tmp_path):
+    whole = reduce_raw(folder, CONFIG)
+    arch = whole.table.index[0]
+    told = {"devices": {P.name: {"passport": "p"}, Q.name: {"passport": "q"}}, "host": "then"}
+    write_tables(tmp_path, "nasbench201", whole, {}, told)
+    mine = (whole.summary["platform"] == P.name) & (whole.summary["arch"] == arch)
+    part = Reduced(2 * whole.table.loc[[arch], [P.name]], whole.summary[mine])
+    files = write_tables(tmp_path, "nasbench201", part, {}, {"devices": {P.name: {"passport": "new"}}, "host": "now"})
+    table = pd.read_parquet(files.latencies).set_index("arch")
+    expected = whole.table.copy()
+    expected.loc[arch, P.name] *= 2
+    pd.testing.assert_frame_equal(table, expected)
+    assert len(pd.read_parquet(files.summary)) == len(whole.summary)
+    conditions = json.loads(files.conditions.read_text())
+    assert conditions == {"devices": {P.name: {"passport": "new"}, Q.name: {"passport": "q"}}, "host": "now"}
+
+
+def test_an_earlier_table_that_cannot_be_read_is_not_written_over(folder, tmp_path, refusal):
+    (tmp_path / "nasbench201.parquet").write_text("damaged")
+    assert "move it away" in refusal(write_tables, tmp_path, "nasbench201", reduce_raw(folder, CONFIG), {}, {})
+    assert (tmp_path / "nasbench201.parquet").read_text() == "damaged"
 
 
 def test_a_device_measured_under_other_conditions_is_refused(folder, tmp_path, refusal):

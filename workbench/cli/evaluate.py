@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-    from workbench.evaluation import EvaluationResult
+    from workbench.evaluation import EvaluationResult, Journal
 
 SHOWN = {"spearman": "Spearman", "rae": "RAE", "mdape": "median APE", "coverage90": "coverage"}
 Gain = Annotated[
@@ -57,6 +57,7 @@ def evaluate(
     What is finished is kept beside --out until all is done: after Ctrl-C, the same command goes on where it was.
     """
     outputs = _writable(out, predictions, report)
+    _refuse_inputs(outputs, tasks, data or [])
     from workbench.evaluation import Journal, differences, pairs, write_report
     from workbench.evaluation import evaluate as run_tasks
     from workbench.training.adaptive import Enough
@@ -85,18 +86,26 @@ def evaluate(
             say(f"Interrupted; what is finished is in {journal.folder}, and the same command goes on from there.")
         raise
     if result.results:
-        write_atomically(out, lambda path: path.write_text(_json(result.results)))
+        write_atomically(outputs[0], lambda path: path.write_text(_json(result.results)))
         if predictions is not None:
-            write_atomically(predictions, lambda path: result.predictions.to_parquet(path, index=False))
+            write_atomically(outputs[1], lambda path: result.predictions.to_parquet(path, index=False))
         compared = differences(result.cells, pairs(methods))
         if report is not None:
-            write_report(result, report, methods, compared)
+            write_report(result, outputs[-1].parent, methods, compared)
         show_table(_means(result, methods), 200)
         if len(compared):
             show_table(_comparison(compared), 160)
+    _end(result, journal)
+
+
+def _end(result: EvaluationResult, journal: Journal) -> None:
+    """Tell what is to be noted; forget the pieces unless something failed: then they need not be done again."""
     for note in result.notes:
         say(f"Note: {note}")
-    journal.remove()
+    if result.failures and journal.folder.is_dir():
+        say(f"What is finished is kept in {journal.folder}: correct what failed, and the same command does only that.")
+    else:
+        journal.remove()
     end(result.failures)
 
 
@@ -108,6 +117,13 @@ def _writable(out: Path, predictions: Path | None, report: Path | None) -> list[
     if len(set(outputs)) < len(outputs):
         raise WorkbenchError(f"--out and --predictions are both {out}; give each a file of its own.")
     return outputs
+
+
+def _refuse_inputs(outputs: Sequence[Path], tasks: Path, data: Sequence[Path]) -> None:
+    """Raise if an output would replace what is read."""
+    for path in outputs:
+        if path == tasks.expanduser().resolve() or path.parent in {folder.expanduser().resolve() for folder in data}:
+            raise WorkbenchError(f"{path} is among what is read (--tasks, --data); write to another file or folder.")
 
 
 @contextmanager

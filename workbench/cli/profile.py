@@ -74,9 +74,10 @@ def campaign_config(passes: int, seconds: float, limit: float, isolate: bool) ->
 def _print(summary: CampaignSummary, report: Path) -> None:
     worst = summary.drift["drift"].abs().max()
     quarantined = int(summary.reduced.summary["quarantined"].sum())
+    idle = f", {summary.overhead:.0%} of it neither warm-up nor timed" if summary.measured else ""
     typer.echo(
-        f"{summary.measured} timings ({summary.repeated} of them repetitions) in {summary.seconds:.0f} s, "
-        f"{summary.overhead:.0%} of it neither warm-up nor timed; {summary.missing} left undone; references drifted "
+        f"{summary.measured} timings ({summary.repeated} of them repetitions) in {summary.seconds:.0f} s{idle}; "
+        f"{summary.missing} left undone; references drifted "
         f"by at most {worst:.1%}, next to what counts by {summary.remaining_drift:.1%}; {quarantined} results "
         f"stayed in quarantine.\nAt the start: {summary.stability.reason}"
     )

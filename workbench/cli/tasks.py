@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,7 +30,7 @@ def leave_one_device_out(space: Space, out: Out, data: DataFolders = None, sourc
     """One task per piece of hardware: its devices are predicted from all devices on other hardware."""
     from workbench.data.studies import devices_table, leave_one_device_out
 
-    _write(leave_one_device_out(devices_table(space, data or []), source_samples), out)
+    _write(leave_one_device_out(devices_table(space, data or []), source_samples), out, data or [])
 
 
 @app.command()
@@ -37,7 +38,7 @@ def leave_one_family_out(space: Space, out: Out, data: DataFolders = None, sourc
     """One task per family of devices: no GPU was seen, no phone was seen, ..."""
     from workbench.data.studies import devices_table, leave_one_family_out
 
-    _write(leave_one_family_out(devices_table(space, data or []), source_samples), out)
+    _write(leave_one_family_out(devices_table(space, data or []), source_samples), out, data or [])
 
 
 @app.command()
@@ -52,10 +53,10 @@ def cross_space(
     from workbench.data.studies import cross_space, devices_table
 
     elsewhere = [devices_table(other, data or []) for other in dict.fromkeys(source_space)]
-    _write(cross_space(devices_table(space, data or []), elsewhere, source_samples), out)
+    _write(cross_space(devices_table(space, data or []), elsewhere, source_samples), out, data or [])
 
 
-def _write(study: Study, out: Path) -> None:
+def _write(study: Study, out: Path, data: Sequence[Path]) -> None:
     from workbench.data.tasks import write_tasks
 
     write_tasks(out, study.tasks)
@@ -63,7 +64,9 @@ def _write(study: Study, out: Path) -> None:
         typer.echo(f"{task.name}: {_count(task.source, 'source')}, {_count(task.target, 'target')}")
     for note in study.notes:
         say(f"Note: {note}")
-    typer.echo(f"Tasks: {out}\nNext:  workbench evaluate --tasks {out} --out results.json")
+    folders = [word for folder in data for word in ("--data", str(folder))]
+    command = ["workbench", "evaluate", "--tasks", str(out), *folders, "--out", "results.json"]
+    typer.echo(f"Tasks: {out}\nNext:  {shlex.join(command)}")
 
 
 def _count(devices: Sequence[str], kind: str) -> str:

@@ -9,13 +9,15 @@ import hashlib
 import inspect
 import json
 import zipfile
+import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from workbench.config import cache_folder, write_atomically
+from workbench.config import WorkbenchError, cache_folder, write_atomically
 from workbench.graphs import features, graph
 from workbench.graphs.features import FEATURES, PHYSICS, TokenTable, cost_key, op_features, op_physics, tokenize
 from workbench.graphs.graph import Graph, Op
@@ -168,10 +170,11 @@ def _tokens(space: str, archs: Sequence[str]) -> TokenTable:
     if path.is_file():
         try:
             return _stored(path)
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error, zipfile.BadZipFile):
             path.unlink(missing_ok=True)  # damaged: it is made anew below
     table = tokenize(family.graph(arch) for arch in archs)
-    _store(path, table)
+    with suppress(WorkbenchError):  # a full disk or a folder that is not ours: made anew the next time
+        _store(path, table)
     return table
 
 

@@ -26,6 +26,11 @@ def data_folders(folders: Sequence[str | Path] = ()) -> list[Path]:
             raise WorkbenchError(
                 f"Data folder {folder} expects a directory, found none; correct --data or WORKBENCH_DATA."
             )
+        below = sorted({path.parent for path in folder.glob("*/*.parquet")})
+        if below and not any(folder.glob("*.parquet")):
+            raise WorkbenchError(
+                f"Data folder {folder} expects latency tables, found them in {below[0]} instead; name that folder."
+            )
     return list(dict.fromkeys([*found, BUNDLED]))
 
 

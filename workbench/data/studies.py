@@ -52,6 +52,8 @@ def leave_one_family_out(table: LatencyTable, source_samples: int = 900) -> Stud
 def cross_space(table: LatencyTable, elsewhere: Sequence[LatencyTable], source_samples: int = 900) -> Study:
     """As `leave_one_device_out`, with sources that were measured in all of the spaces ``elsewhere`` and not here."""
     spaces = tuple(other.space for other in elsewhere)
+    if table.space in spaces:
+        raise WorkbenchError(f"A study across spaces expects other spaces than {table.space} as sources; leave it out.")
     known = [device for device in elsewhere[0].devices if all(device in other.devices for other in elsewhere)]
     hardware = {device: elsewhere[0].hardware(device) or device for device in known}
     tasks, notes = [], []

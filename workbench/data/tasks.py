@@ -88,6 +88,9 @@ def _task(name: str, fields: object) -> Task:
             raise WorkbenchError(
                 f"Task '{name}': {key} expects a non-empty {kind.__name__}, got {value!r}; correct the file."
             )
+        if kind is list and len(set(value)) < len(value):
+            twice = next(item for item in value if value.count(item) > 1)
+            raise WorkbenchError(f"Task '{name}': {key} names '{twice}' more than once; correct the file.")
     if fields.get("source_samples", 2) < 2:
         raise WorkbenchError(
             f"Task '{name}': source_samples expects at least 2, got {fields['source_samples']}; correct the file."

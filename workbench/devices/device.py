@@ -199,6 +199,14 @@ _FIELDS = {entry.name: entry for entry in fields(DeviceCard)}
 _SOURCED = dict.fromkeys((DEFAULT_SOURCE, *CAPABILITY_FIELDS))
 
 
+def check_device_name(name: str) -> None:
+    """Raise unless ``name`` can be a column of a latency table."""
+    if not name.isprintable() or not 0 < len(name) <= 100 or name == "arch":
+        raise WorkbenchError(
+            f"A device name expects 1 to 100 printable characters other than 'arch', got {name[:60]!a}; correct it."
+        )
+
+
 def read_cards(path: str | Path) -> dict[str, DeviceCard]:
     """The cards in the YAML file ``path``, by device name.
 

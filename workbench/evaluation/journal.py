@@ -39,10 +39,10 @@ class Journal:
         try:
             told = json.loads((self.folder / f"{key}.json").read_text())
             predictions = pd.read_parquet(self.folder / f"{key}.parquet")
-        except (OSError, ValueError):  # a damaged file, and pyarrow's errors are ValueErrors: the piece is made anew
+            cells = [_cell(**cell) for cell in told.pop("cells")]
+            return Unit(**told, cells=cells, predictions=predictions)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):  # damaged: the piece is made anew
             return None
-        cells = [_cell(**cell) for cell in told.pop("cells")]
-        return Unit(**told, cells=cells, predictions=predictions)
 
     def keep(self, key: str, unit: Unit) -> None:
         """Write a finished piece; the JSON file comes last and says that all is there."""

@@ -15,7 +15,7 @@ import pandas as pd
 from workbench.config import WorkbenchError
 from workbench.devices.backends import BACKENDS, Platform
 from workbench.devices.detect import Machine, detect, fingerprint, platform_conditions
-from workbench.devices.device import DeviceCard
+from workbench.devices.device import DeviceCard, check_device_name
 from workbench.devices.microbench import MicroBench, microbench
 from workbench.profiling.journal import NETWORK, Journal
 from workbench.profiling.machine import this_machine
@@ -293,5 +293,6 @@ def _checked_platforms(platforms: Sequence[Platform]) -> list[Platform]:
 def _device_names(platforms: Sequence[Platform], device: str | None) -> dict[str, str]:
     if device is None:
         return {platform.name: platform.name for platform in platforms}
+    check_device_name(device)
     alone = len(platforms) == 1
     return {platform.name: device if alone else f"{device}_{platform.name}" for platform in platforms}

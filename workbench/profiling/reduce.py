@@ -128,15 +128,55 @@ def write_tables(
     cards: Mapping[str, DeviceCard],
     conditions: Mapping[str, Any],
 ) -> Tables:
-    """Write everything but the raw rows to ``out``, each file atomically; cards of other devices there stay."""
+    """Write everything but the raw rows to ``out``, each file atomically.
+
+    What is there of other devices and other networks stays: an earlier call may have measured more.
+    """
     files = tables_in(out, space)
     beside = read_cards(files.cards) if files.cards.is_file() else {}
+    table, summary = _with_earlier(files, reduced)
+    conditions = _with_earlier_devices(files.conditions, conditions)
     write_cards(files.cards, {**beside, **cards})
-    for path, frame in ((files.summary, reduced.summary), (files.latencies, reduced.table.reset_index())):
+    for path, frame in ((files.summary, summary), (files.latencies, table.reset_index())):
         write_atomically(path, lambda file, frame=frame: frame.to_parquet(file, index=False, compression="zstd"))
     text = json.dumps(conditions, indent=1)
     write_atomically(files.conditions, lambda path: path.write_text(text, encoding="utf-8"))
     return files
+
+
+def _with_earlier(files: Tables, reduced: Reduced) -> Reduced:
+    """``reduced`` and, below and beside it, what the tables hold besides."""
+    table, summary = reduced
+    if files.latencies.is_file():
+        earlier = _read(files.latencies).set_index("arch")
+        rows, columns = (list(dict.fromkeys([*new, *old])) for new, old in zip(table.axes, earlier.axes, strict=True))
+        table = table.combine_first(earlier).reindex(index=pd.Index(rows, name="arch"), columns=columns)
+    if files.summary.is_file():
+        both = pd.concat([summary, _read(files.summary)], ignore_index=True)
+        summary = both.drop_duplicates(["platform", "arch"], ignore_index=True)
+    return Reduced(table, summary)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except Exception as error:  # pyarrow raises many types for a damaged file
+        raise WorkbenchError(
+            f"{path} holds what was measured earlier, but cannot be read; move it away and run the same command again."
+        ) from error
+
+
+def _with_earlier_devices(path: Path, conditions: Mapping[str, Any]) -> dict[str, Any]:
+    """``conditions`` and what the file says of other devices, by name."""
+    try:
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return dict(conditions)  # none yet, or damaged: what is known now is written
+    told = dict(conditions)
+    for part in ("devices", "microbench"):
+        if isinstance(told.get(part), Mapping) and isinstance(earlier.get(part), Mapping):
+            told[part] = {**earlier[part], **told[part]}
+    return told
 
 
 def refuse_other_conditions(out: str | Path, passports: Mapping[str, str]) -> None:

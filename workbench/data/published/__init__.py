@@ -76,10 +76,11 @@ def import_published(
         raise WorkbenchError(f"Cannot read {path} ({error.strerror or error}); check the path.") from error
     with alone_in(out):
         joined = [join(table, out) for table in tables]
+        # First: it refuses if the cards that are there cannot be read.
+        add_cards({name: card for table in tables for name, card in table.cards.items()}, out)
         paths = [
             whole.table.write(out) if whole.added else tables_in(out, whole.table.space).latencies for whole in joined
         ]
-        add_cards({name: card for table in tables for name, card in table.cards.items()}, out)
     return [
         Imported(file, read, whole.table, whole.added) for file, read, whole in zip(paths, tables, joined, strict=True)
     ]

@@ -11,7 +11,7 @@ import pandas as pd
 from workbench.config import WorkbenchError
 from workbench.devices.backends import Platform
 from workbench.devices.detect import Machine, platform_conditions
-from workbench.devices.device import DeviceCard
+from workbench.devices.device import DeviceCard, check_device_name
 from workbench.profiling.machine import family
 from workbench.profiling.probepack.pack import NETWORK, Manifest, Pack
 from workbench.profiling.probepack.result import (
@@ -66,8 +66,7 @@ def receive(result_path: str | Path, pack_path: str | Path, device: str, out: st
         WorkbenchError: a damaged pack or result, one that does not belong to the other, an unfinished one, one
             without any timing, an ``out`` that holds such a table, or the same device under other conditions.
     """
-    if not device.isprintable() or not 0 < len(device) <= 100 or device == "arch":
-        raise WorkbenchError(f"A device name expects 1 to 100 printable characters, got {device[:60]!a}; correct it.")
+    check_device_name(device)
     pack, out = Pack(pack_path), Path(out)
     pack.verify()
     manifest = pack.manifest

@@ -109,8 +109,9 @@ def lab(folder: Path, port: int = LAB_PORT, token: str | None = None, browser: b
     argv += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.news_url=None"]
     argv += [] if browser else ["--no-browser"]
     argv += ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    argv += [f"--IdentityProvider.token={token}"] if token else []
-    return Server(argv, dict(os.environ), f"http://127.0.0.1:{port}")
+    # Not among the arguments, which every user of the machine can read.
+    own = {"JUPYTER_TOKEN": token} if token else {}
+    return Server(argv, {**os.environ, **own}, f"http://127.0.0.1:{port}")
 
 
 def defaults(document: NotebookNode) -> dict[str, str]:

@@ -55,11 +55,13 @@ def serve_app(folder: Path, port: int = APP_PORT, token: str | None = None, brow
     check_port(port)
     token = token or secrets.token_hex(16)
     argv = [sys.executable, "-m", "voila", str(folder.resolve()), f"--port={port}", "--Voila.ip=127.0.0.1"]
-    argv += [f"--token={token}", "--strip_sources=True", "--show_tracebacks=False", "--VoilaConfiguration.theme=light"]
+    argv += ["--Voila.auto_token=True", "--strip_sources=True", "--show_tracebacks=False"]
+    argv += ["--VoilaConfiguration.theme=light"]
     settings = {"headers": {"Content-Security-Policy": OWN_ONLY}}
     argv += [f"--Voila.tornado_settings={settings!r}"]
     argv += [] if browser else ["--no-browser"]
-    return Server(argv, dict(os.environ), f"http://127.0.0.1:{port}/?token={token}")
+    # Not among the arguments, which every user of the machine can read.
+    return Server(argv, {**os.environ, "JUPYTER_TOKEN": token}, f"http://127.0.0.1:{port}/?token={token}")
 
 
 def check_port(port: int) -> None:

@@ -25,6 +25,7 @@ def test_an_app_shows_widgets_and_no_code(serve, port, tab, artifacts, tmp_path)
     cells = [nbformat.v4.new_markdown_cell("# A question"), nbformat.v4.new_code_cell(CELL)]
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "small.ipynb")
     server = serve_app(folder, port, "secret", browser=False)
+    assert "secret" not in " ".join(server.argv), "every user of the machine can read arguments"
     base, _, query = server.url.partition("?")
     with serve(server._replace(url=base), artifacts / "app.log", f"?{query}"):
         with urllib.request.urlopen(f"{base}voila/render/small.ipynb", timeout=30) as stranger:

@@ -197,6 +197,11 @@ def test_a_finished_campaign_measures_nothing_again(done, quick, platforms, tmp_
     assert (out / "nasbench201.parquet").read_bytes() == (done.out / "nasbench201.parquet").read_bytes()
 
 
+def test_no_device_is_called_as_the_column_of_networks(platforms, quick, tmp_path, refusal):
+    assert "other than 'arch'" in refusal(profile, SPACE, ARCHS, platforms[:1], tmp_path, device="arch", config=quick)
+    assert not list(tmp_path.iterdir())
+
+
 def test_another_call_may_ask_for_less_and_name_the_machine(done, quick, platforms, tmp_path):
     out = shutil.copytree(done.out, tmp_path / "out")
     summary = profile(SPACE, ARCHS[:1], platforms[:1], out, device="mine", config=quick)

@@ -130,6 +130,7 @@ def test_what_is_read_is_not_written_over(capsys, tmp_path, asked, data):
         assert status == 2
         assert "is among what is read" in err
     assert (tmp_path / "tasks.json").read_text() == before
+    assert run(capsys, *asked[:-1], data / "results.json", "--method", "linear", "--probes", 4)[0] == 0
 
 
 def test_after_a_failed_task_the_finished_ones_are_not_done_again(capsys, tmp_path, asked):

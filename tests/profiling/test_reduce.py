@@ -156,9 +156,12 @@ def test_what_an_earlier_call_measured_stays_beside_what_is_new(folder, tmp_path
 
 
 def test_an_earlier_table_that_cannot_be_read_is_not_written_over(folder, tmp_path, refusal):
+    reduced = reduce_raw(folder, CONFIG)
     (tmp_path / "nasbench201.parquet").write_text("damaged")
-    assert "move it away" in refusal(write_tables, tmp_path, "nasbench201", reduce_raw(folder, CONFIG), {}, {})
+    assert "move it away" in refusal(write_tables, tmp_path, "nasbench201", reduced, {}, {})
     assert (tmp_path / "nasbench201.parquet").read_text() == "damaged"
+    pd.DataFrame({"network": ["a"]}).to_parquet(tmp_path / "nasbench201.parquet")
+    assert "move it away" in refusal(write_tables, tmp_path, "nasbench201", reduced, {}, {})
 
 
 def test_a_device_measured_under_other_conditions_is_refused(folder, tmp_path, refusal):

@@ -121,8 +121,12 @@ def _writable(out: Path, predictions: Path | None, report: Path | None) -> list[
 
 def _refuse_inputs(outputs: Sequence[Path], tasks: Path, data: Sequence[Path]) -> None:
     """Raise if an output would replace what is read."""
+    from workbench.spaces import SPACES
+
+    tables = {f"{space}.parquet" for space in SPACES} | {"devices.yaml"}
+    folders = {folder.expanduser().resolve() for folder in data}
     for path in outputs:
-        if path == tasks.expanduser().resolve() or path.parent in {folder.expanduser().resolve() for folder in data}:
+        if path == tasks.expanduser().resolve() or (path.parent in folders and path.name in tables):
             raise WorkbenchError(f"{path} is among what is read (--tasks, --data); write to another file or folder.")
 
 

@@ -148,19 +148,20 @@ def _with_earlier(files: Tables, reduced: Reduced) -> Reduced:
     """``reduced`` and, below and beside it, what the tables hold besides."""
     table, summary = reduced
     if files.latencies.is_file():
-        earlier = _read(files.latencies).set_index("arch")
+        earlier = _read(files.latencies, "arch").set_index("arch")
         rows, columns = (list(dict.fromkeys([*new, *old])) for new, old in zip(table.axes, earlier.axes, strict=True))
         table = table.combine_first(earlier).reindex(index=pd.Index(rows, name="arch"), columns=columns)
     if files.summary.is_file():
-        both = pd.concat([summary, _read(files.summary)], ignore_index=True)
+        both = pd.concat([summary, _read(files.summary, "platform", "arch")], ignore_index=True)
         summary = both.drop_duplicates(["platform", "arch"], ignore_index=True)
     return Reduced(table, summary)
 
 
-def _read(path: Path) -> pd.DataFrame:
+def _read(path: Path, *needed: str) -> pd.DataFrame:
     try:
-        return pd.read_parquet(path)
-    except Exception as error:  # pyarrow raises many types for a damaged file
+        frame = pd.read_parquet(path)
+        return frame.astype(dict.fromkeys(needed, str))
+    except Exception as error:  # pyarrow raises many types for a damaged file, and a missing column is as bad
         raise WorkbenchError(
             f"{path} holds what was measured earlier, but cannot be read; move it away and run the same command again."
         ) from error
@@ -170,8 +171,9 @@ def _with_earlier_devices(path: Path, conditions: Mapping[str, Any]) -> dict[str
     """``conditions`` and what the file says of other devices, by name."""
     try:
         earlier = json.loads(path.read_text(encoding="utf-8"))
+        earlier = earlier if isinstance(earlier, dict) else {}
     except (OSError, ValueError):
-        return dict(conditions)  # none yet, or damaged: what is known now is written
+        earlier = {}  # none yet, or damaged: what is known now is written
     told = dict(conditions)
     for part in ("devices", "microbench"):
         if isinstance(told.get(part), Mapping) and isinstance(earlier.get(part), Mapping):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from workbench import __version__, cli
+from workbench import __version__, cli, notebooks
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -130,6 +130,15 @@ def test_profile_measures_this_machine(capsys, tmp_path):
 def test_servers_refuse_ports_that_cannot_be_had(capsys):
     for command in ("ui", "lab"):
         assert "--port" in refused(capsys, command, "--port", "99999")
+
+
+def test_a_token_is_no_argument_of_lab(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = notebooks.lab(tmp_path, port, "a-token")
+    assert "a-token" not in " ".join(server.argv)
+    assert server.env["JUPYTER_TOKEN"] == "a-token"
 
 
 def test_lab_answers_only_to_its_token(tmp_path, monkeypatch):

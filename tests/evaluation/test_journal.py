@@ -95,6 +95,15 @@ def test_damaged_pieces_are_made_anew(tasks, data, journal, worked):
     assert len(worked) == 3
 
 
+@pytest.mark.parametrize("content", ["[]", "{}", '{"cells": 1}', "null"])
+def test_pieces_of_another_shape_are_made_anew(tasks, data, journal, worked, content):
+    run(tasks, data, journal=journal)
+    for file in journal.folder.glob("*.json"):
+        file.write_text(content)
+    run(tasks, data, journal=journal)
+    assert len(worked) == 2
+
+
 def test_removing_leaves_nothing(tasks, data, journal):
     run(tasks, data, journal=journal)
     journal.remove()

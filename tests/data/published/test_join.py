@@ -80,6 +80,14 @@ def test_a_damaged_table_is_not_overwritten(tmp_path, out):
     assert (out / "nasbench201.parquet").read_bytes() == b"PAR1 damaged"
 
 
+def test_where_cards_cannot_be_read_nothing_is_written(tmp_path, out):
+    out.mkdir(exist_ok=True)
+    (out / "devices.yaml").write_text("[")
+    with pytest.raises(WorkbenchError, match=r"devices\.yaml"):
+        put(tmp_path / "1", frame_of(), out)
+    assert not list(out.glob("*.parquet"))
+
+
 def test_a_place_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
     for place in (tmp_path / "file", tmp_path / "file" / "below"):

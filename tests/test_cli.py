@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser.conftest import free_port
 from workbench import __version__, cli, notebooks
 
 
@@ -133,10 +133,7 @@ def test_servers_refuse_ports_that_cannot_be_had(capsys):
 
 
 def test_a_token_is_no_argument_of_lab(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = notebooks.lab(tmp_path, port, "a-token")
+    server = notebooks.lab(tmp_path, free_port(), "a-token")
     assert "a-token" not in " ".join(server.argv)
     assert server.env["JUPYTER_TOKEN"] == "a-token"
 
@@ -147,9 +144,7 @@ def test_lab_answers_only_to_its_token(tmp_path, monkeypatch):
         monkeypatch.setenv(name, str(tmp_path / name))
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
     monkeypatch.setenv("JUPYTER_TOKEN", "a-token")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [Path(sys.executable).with_name("workbench"), "lab", "--no-browser", "--port", str(port)]
     address = f"http://127.0.0.1:{port}/api/contents"
     with (tmp_path / "log").open("w") as log:

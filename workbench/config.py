@@ -57,8 +57,7 @@ def write_atomically(path: str | Path, write: Callable[[Path], None]) -> Path:
     path = Path(path)
     target = path.resolve()  # what a link points to is written, and the link stays
     try:
-        if target.exists() and not target.is_file():
-            raise OSError("it is no ordinary file")  # a rename would replace even a device
+        check_ordinary(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=target.parent)
     except OSError as error:
@@ -79,6 +78,12 @@ def write_atomically(path: str | Path, write: Callable[[Path], None]) -> Path:
     finally:
         Path(temporary).unlink(missing_ok=True)
     return path
+
+
+def check_ordinary(path: Path) -> None:
+    """Raise an `OSError` if ``path`` is there and no file that may be replaced: a rename replaces even a device."""
+    if path.exists() and not path.is_file():
+        raise OSError("it is a folder" if path.is_dir() else "it is no ordinary file")
 
 
 def cache_folder() -> Path:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.config import WorkbenchError, suggest
+from workbench.config import WorkbenchError, check_ordinary, suggest
 from workbench.insight.show import STATIC
 from workbench.kernel import Deadline, KernelConfig, Watch, kernel_manager
 from workbench.servers import Server, check_port
@@ -81,10 +81,7 @@ def writable(path: Path) -> Path:
     path = path.expanduser().resolve()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError(0, "it is a folder")
-        if path.exists() and not path.is_file():
-            raise OSError("it is no ordinary file")
+        check_ordinary(path)
         with tempfile.TemporaryFile(dir=path.parent):  # os.access is no answer for root or a read-only mount
             pass
     except OSError as error:

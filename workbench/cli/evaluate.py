@@ -56,14 +56,14 @@ def evaluate(
 
     What is finished is kept beside --out until all is done: after Ctrl-C, the same command goes on where it was.
     """
-    outputs = _writable(out, predictions, report)
-    _refuse_inputs(outputs, tasks, data or [])
+    out, predictions, report = _writable(out, predictions, report)
+    _refuse_inputs((out, predictions), tasks, data or [])
     from workbench.evaluation import Journal, differences, pairs, write_report
     from workbench.evaluation import evaluate as run_tasks
     from workbench.training.adaptive import Enough
 
     methods = tuple(dict.fromkeys(method or ["hodm"]))
-    journal = Journal.beside(outputs[0])
+    journal = Journal.beside(out)
     try:
         with _progress() as (tell, advance):
             result = run_tasks(
@@ -86,12 +86,12 @@ def evaluate(
             say(f"Interrupted; what is finished is in {journal.folder}, and the same command goes on from there.")
         raise
     if result.results:
-        write_atomically(outputs[0], lambda path: path.write_text(_json(result.results)))
+        write_atomically(out, lambda path: path.write_text(_json(result.results)))
         if predictions is not None:
-            write_atomically(outputs[1], lambda path: result.predictions.to_parquet(path, index=False))
+            write_atomically(predictions, lambda path: result.predictions.to_parquet(path, index=False))
         compared = differences(result.cells, pairs(methods))
         if report is not None:
-            write_report(result, outputs[-1].parent, methods, compared)
+            write_report(result, report, methods, compared)
         show_table(_means(result, methods), 200)
         if len(compared):
             show_table(_comparison(compared), 160)
@@ -109,23 +109,23 @@ def _end(result: EvaluationResult, journal: Journal) -> None:
     end(result.failures)
 
 
-def _writable(out: Path, predictions: Path | None, report: Path | None) -> list[Path]:
-    """What will be written, after a check that it can be."""
+def _writable(out: Path, predictions: Path | None, report: Path | None) -> tuple[Path, Path | None, Path | None]:
+    """What will be written, absolute, after a check that it can be."""
     from workbench.notebooks import writable
 
-    outputs = [writable(path) for path in (out, predictions, report and report / "per_task.csv") if path is not None]
-    if len(set(outputs)) < len(outputs):
+    out, predictions = writable(out), predictions and writable(predictions)
+    if out == predictions:
         raise WorkbenchError(f"--out and --predictions are both {out}; give each a file of its own.")
-    return outputs
+    return out, predictions, report and writable(report / "per_task.csv").parent
 
 
-def _refuse_inputs(outputs: Sequence[Path], tasks: Path, data: Sequence[Path]) -> None:
+def _refuse_inputs(outputs: Sequence[Path | None], tasks: Path, data: Sequence[Path]) -> None:
     """Raise if an output would replace what is read."""
     from workbench.spaces import SPACES
 
     tables = {f"{space}.parquet" for space in SPACES} | {"devices.yaml"}
     folders = {folder.expanduser().resolve() for folder in data}
-    for path in outputs:
+    for path in filter(None, outputs):
         if path == tasks.expanduser().resolve() or (path.parent in folders and path.name in tables):
             raise WorkbenchError(f"{path} is among what is read (--tasks, --data); write to another file or folder.")
 
